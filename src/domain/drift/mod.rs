@@ -1,0 +1,12 @@
+//! What changed, of which of the seven kinds, and how bad it is.
+//!
+//! ```text
+//!   two surfaces ──► diff ──► Change (impact) ─┐
+//!   a broken reply, a refused call ────────────┴──► classify ──► DriftEvent (severity of the table)
+//! ```
+//!
+//! Never here: a decision about what to do; that is [`crate::domain::negotiation`]'s.
+
+mod event;
+
+pub use event::{Change, DriftEvent, DriftType, EventState, Evidence, Face, Fingerprint, Severity};

@@ -1,0 +1,176 @@
+//! The four kinds of record.
+//!
+//! DLR is a Decision Log Record, RS a Reasoning Summary, DS a Drift Signal, MG a Memory Graph edge
+//! (which record caused which).
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::domain::contract::Contract;
+use crate::domain::drift::DriftEvent;
+use crate::domain::message::{Digest, PeerId, UnixMillis};
+use crate::domain::negotiation::Proposal;
+
+/// Names a record.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(transparent)]
+pub struct RecordId(pub Uuid);
+
+/// The kind, for readers who filter.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum RecordKind {
+    /// Decision Log Record.
+    DLR,
+    /// Reasoning Summary.
+    RS,
+    /// Drift Signal.
+    DS,
+    /// Memory Graph edge.
+    MG,
+}
+
+/// Why one record led to another.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The first made the second happen.
+    Caused,
+    /// The first replaces the second.
+    Supersedes,
+    /// The first takes the second's force away.
+    Invalidates,
+    /// The first ends the second.
+    Resolves,
+}
+
+/// One record, before it is chained into the ledger.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Record {
+    /// Names it.
+    pub id: RecordId,
+    /// When it was made.
+    pub at: UnixMillis,
+    /// The peer it is about; `None` for the sidecar itself.
+    pub peer: Option<PeerId>,
+    /// What it says.
+    #[serde(flatten)]
+    pub body: RecordBody,
+}
+
+/// What a record says. Heads, approvals and open events are a replay of these.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum RecordBody {
+    /// DLR: a contract was sealed. The whole contract travels in the record.
+    Sealed {
+        /// The contract, routine included.
+        contract: Box<Contract>,
+    },
+    /// DLR: the head of the peer's chain moved by compare-and-swap.
+    HeadMoved {
+        /// The head before; `None` for the first.
+        from: Option<Digest>,
+        /// The head now.
+        to: Digest,
+        /// Why: `first-use`, `heal`, `rollback`, `renewal`, `adoption`, `known-surface`.
+        why: String,
+    },
+    /// DLR: exchanges, counted: what was kept, mended, waived and refused since the last such record.
+    Exchanges {
+        /// Counts by tool and verdict.
+        counts: Value,
+        /// First and last digest of the batch, to tie it to what was seen.
+        digests: Vec<Digest>,
+    },
+    /// DLR: one reply was waived or refused; it names what broke.
+    Exception {
+        /// The promised tool.
+        tool: String,
+        /// `waived` or `refused`.
+        verdict: String,
+        /// Pointers and kinds of what broke, never values.
+        violations: Value,
+        /// Digest of the reply's bytes.
+        reply: Option<Digest>,
+    },
+    /// DLR: a first conforming reply was seen: the tool's declared terms are promised from now on.
+    TermsKept {
+        /// The contract.
+        contract: Digest,
+        /// The promised tool.
+        tool: String,
+    },
+    /// DLR: a person, or the loop, decided about a proposal.
+    Decided {
+        /// Hash of the proposal the decision is bound to.
+        proposal: Digest,
+        /// `approved`, `denied`, `expired`, `auto`, `withdrawn`.
+        decision: String,
+        /// Who, and the reason given.
+        reason: String,
+    },
+    /// RS: why the loop did what it did.
+    Reasoning {
+        /// Drift event it is about.
+        drift_id: Uuid,
+        /// In words, one line a step.
+        steps: Vec<String>,
+    },
+    /// RS: a proposal, with its proof and the rules that held it.
+    Proposed {
+        /// Drift event it answers.
+        drift_id: Uuid,
+        /// Hash that a decision is bound to.
+        hash: Digest,
+        /// The proposal.
+        proposal: Box<Proposal>,
+    },
+    /// DS: a drift event in its newest state.
+    Drift {
+        /// The event.
+        event: Box<DriftEvent>,
+    },
+    /// MG: one record led to another.
+    Edge {
+        /// From.
+        from: RecordId,
+        /// To.
+        to: RecordId,
+        /// How.
+        cause: Cause,
+    },
+    /// DLR: something about the sidecar itself: started, stopped, recovered, mode changed.
+    Lifecycle {
+        /// What.
+        event: String,
+        /// In words.
+        detail: String,
+    },
+}
+
+impl RecordBody {
+    /// Which of the four kinds it is.
+    #[must_use]
+    pub const fn kind(&self) -> RecordKind {
+        match self {
+            Self::Sealed { .. }
+            | Self::HeadMoved { .. }
+            | Self::Exchanges { .. }
+            | Self::Exception { .. }
+            | Self::TermsKept { .. }
+            | Self::Decided { .. }
+            | Self::Lifecycle { .. } => RecordKind::DLR,
+            Self::Reasoning { .. } | Self::Proposed { .. } => RecordKind::RS,
+            Self::Drift { .. } => RecordKind::DS,
+            Self::Edge { .. } => RecordKind::MG,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What became of an exchange, and how that is told.
+
+use serde::{Deserialize, Serialize};
+
+use super::Digest;
+
+/// What became of a judged reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It kept its contract and left as the bytes that came.
+    Kept,
+    /// The routine mended it, and then it kept its contract.
+    Mended,
+    /// It broke its contract and was let through by mode or rule; a record names it.
+    Waived,
+    /// It was not delivered.
+    Refused,
+    /// It is under no contract and passed.
+    Passed,
+}
+
+impl Verdict {
+    /// The word that metrics, records and `_meta` use.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Mended => "mended",
+            Self::Waived => "waived",
+            Self::Refused => "refused",
+            Self::Passed => "passed",
+        }
+    }
+}
+
+/// Whether the peer ran the call: an agent that is refused must know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Executed {
+    /// The peer answered it.
+    Yes,
+    /// The peer cannot have run it.
+    No,
+    /// Bytes were sent and no whole reply came.
+    Unknown,
+}
+
+impl Executed {
+    /// As it stands in JSON: `true`, `false` or `"unknown"`.
+    #[must_use]
+    pub const fn json(self) -> &'static str {
+        match self {
+            Self::Yes => "true",
+            Self::No => "false",
+            Self::Unknown => "\"unknown\"",
+        }
+    }
+}
+
+/// Stipula's own refusals: one stable code, one JSON-RPC number each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// -31001: policy.
+    Policy,
+    /// -31002: the peer's reply is malformed or broke its promise.
+    ReplyBroken,
+    /// -31003: the contract is expired or was tampered with.
+    ContractInvalid,
+    /// -31004: no routine for a drifted shape.
+    NoRoutine,
+    /// -31005: the peer is unreachable.
+    Unreachable,
+    /// -31006: the breaker is open.
+    BreakerOpen,
+    /// -31007: a decision is waiting for a person.
+    Waiting,
+}
+
+impl Code {
+    /// The JSON-RPC error code.
+    #[must_use]
+    pub const fn json_rpc(self) -> i32 {
+        match self {
+            Self::Policy => -31001,
+            Self::ReplyBroken => -31002,
+            Self::ContractInvalid => -31003,
+            Self::NoRoutine => -31004,
+            Self::Unreachable => -31005,
+            Self::BreakerOpen => -31006,
+            Self::Waiting => -31007,
+        }
+    }
+
+    /// The stable code of `docs/errors.md`.
+    #[must_use]
+    pub const fn stable(self) -> &'static str {
+        match self {
+            Self::Policy => "STP-POLICY",
+            Self::ReplyBroken => "STP-REPLY-BROKEN",
+            Self::ContractInvalid => "STP-CONTRACT-INVALID",
+            Self::NoRoutine => "STP-NO-ROUTINE",
+            Self::Unreachable => "STP-UNREACHABLE",
+            Self::BreakerOpen => "STP-BREAKER-OPEN",
+            Self::Waiting => "STP-WAITING",
+        }
+    }
+}
+
+/// What `_meta["dev.stipula/verdict"]` tells the agent about a reply that was altered or refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerdictNote {
+    /// What became of the reply.
+    pub verdict: Verdict,
+    /// Hash of the contract it was held against.
+    pub contract: Option<Digest>,
+    /// That contract's version.
+    pub version: Option<String>,
+    /// The drift event that explains it.
+    pub drift: Option<String>,
+    /// The refusal, where it is one.
+    pub code: Option<Code>,
+    /// Whether the peer ran the call.
+    pub executed: Executed,
+    /// Promised pointers that the reply lacks (waived replies of calls that ran).
+    pub missing: Vec<String>,
+}

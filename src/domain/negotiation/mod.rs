@@ -1,0 +1,13 @@
+//! From two surfaces to a proposal that may go live, or the rule that holds it back.
+//!
+//! ```text
+//!   promise, offer ──► matcher ─┐
+//!   advisor's answer ───────────┴──► Candidate ──► safety gate (nine rules) ──► Proposal
+//! ```
+//!
+//! Never here: a guess. What is not decided waits for a person, and the proposal says which rule
+//! held it back.
+
+mod proposal;
+
+pub use proposal::{Candidate, Decision, Held, Origin, ProofWord, Proposal, Rule, Scope};

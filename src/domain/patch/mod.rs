@@ -1,0 +1,1 @@
+//! The life of a patch: Proposed -> Proven -> Approved -> Sealed -> Live -> Withdrawn.

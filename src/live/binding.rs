@@ -1,0 +1,116 @@
+//! What is in force for one peer: contract, compiled routines, compiled judges.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::contract::{Contract, Schema};
+use crate::domain::message::{Generation, ToolName, UnixMillis};
+use crate::domain::routine::CompiledRoutine;
+
+/// What Stipula does about what it finds, per peer and per tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Judge and record; never alter, never block.
+    Observe,
+    /// As observe, and the verdict stands in `_meta`.
+    Warn,
+    /// Mend, hold, refuse.
+    Enforce,
+}
+
+/// What is in force for one peer. Immutable, but for the flags that only ever go one way.
+#[derive(Debug)]
+pub struct Binding {
+    /// The sealed contract; `None` until one is sealed.
+    pub contract: Option<Arc<Contract>>,
+    /// The mode of tools that have none of their own.
+    pub mode: Mode,
+    /// What is under contract, by promised name.
+    pub tools: HashMap<ToolName, Arc<ToolBinding>>,
+    /// Names the peer lists that the agent is not shown.
+    pub hidden: Vec<ToolName>,
+    /// The JSON array of promised definitions, where offer and promise differ or tools are hidden;
+    /// `None` lets listings pass as they come.
+    pub promised_list: Option<Bytes>,
+    /// Raised once the first agent listed or called: the seal on first use is under way.
+    pub first_use_told: AtomicBool,
+    /// When the contract expires.
+    pub expiry: Option<UnixMillis>,
+}
+
+/// What is in force for one promised tool.
+#[derive(Debug)]
+pub struct ToolBinding {
+    /// The promised name.
+    pub name: ToolName,
+    /// This tool's mode.
+    pub mode: Mode,
+    /// The promised output schema, compiled; `None` where none is declared.
+    pub reply: Option<Arc<Schema>>,
+    /// The promised input schema, compiled; looked at only when a routine is due.
+    pub request: Option<Arc<Schema>>,
+    /// The offered input schema, compiled; a mapped request must fit it.
+    pub offered_request: Option<Arc<Schema>>,
+    /// Carries requests and replies over; `None` is the identity.
+    pub routine: Option<Arc<CompiledRoutine>>,
+    /// `x-mcp-header` of the offered input schemas that this tool's routine can call, by offered
+    /// tool name: (pointer tokens from the arguments' root, header name without `Mcp-Param-`).
+    pub mirrored: HashMap<ToolName, Vec<(Vec<String>, String)>>,
+    /// Effectively read-only (`design/4`, safety gate).
+    pub read_only: bool,
+    /// States `readOnlyHint: true`.
+    pub read_only_hint: bool,
+    /// Whether the tool can be called, and if not why.
+    pub state: ToolState,
+    /// The generation that put this routine in force.
+    pub since: Generation,
+    /// A conforming reply was seen, or this is a later version: the declared terms are promised.
+    pub kept: AtomicBool,
+    /// Whether requests and replies of this tool are sampled for replay.
+    pub record: bool,
+}
+
+/// Whether a promised tool can be called, and if not, what the agent is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToolState {
+    /// In force.
+    Sound,
+    /// An event is open and being worked on.
+    Healing {
+        /// The drift event.
+        drift: String,
+    },
+    /// A person must decide (-31007).
+    Waiting {
+        /// The drift event.
+        drift: String,
+        /// What waits, in words.
+        why: String,
+    },
+    /// Nothing carries it over (-31004).
+    Unhealable {
+        /// The drift event.
+        drift: String,
+        /// Why, in words.
+        why: String,
+    },
+    /// The breaker is open (-31006).
+    Broken {
+        /// The drift event.
+        drift: String,
+        /// Why, in words.
+        why: String,
+    },
+}
+
+impl ToolBinding {
+    /// Marks the terms as kept; true for the first to do so, who reports it.
+    pub fn mark_kept(&self) -> bool {
+        !self.kept.load(Ordering::Relaxed) && !self.kept.swap(true, Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,20 @@
+//! What is in force: one immutable snapshot behind an atomic pointer.
+//!
+//! ```text
+//!   control ── publish(Snapshot) ──► Switchboard ── load() ──► proxy, once an attempt
+//!                                        └── wait(generation) ──► a held exchange
+//!   proxy ── Observation ──► bounded queue ──► control
+//! ```
+//!
+//! Never here: a decision, a lock held across an await, a snapshot that is changed after it was
+//! published.
+
+mod binding;
+mod observation;
+mod switchboard;
+
+pub use binding::{Binding, Mode, ToolBinding, ToolState};
+pub use observation::{
+    CallFact, ListingFact, Observation, ObservationKind, Observations, Rejection, Sample,
+};
+pub use switchboard::{Snapshot, Switchboard};

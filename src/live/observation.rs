@@ -1,0 +1,145 @@
+//! The one door from proxy to control: what was seen, into a bounded queue.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::domain::contract::Violation;
+use crate::domain::message::{Digest, Executed, Generation, PeerId, ToolName, UnixMillis, Verdict};
+use crate::domain::policy::Caller;
+
+/// One thing the data plane saw.
+#[derive(Debug)]
+pub struct Observation {
+    /// The peer.
+    pub peer: PeerId,
+    /// When.
+    pub at: UnixMillis,
+    /// The snapshot the exchange ran under.
+    pub generation: Generation,
+    /// What.
+    pub kind: ObservationKind,
+}
+
+/// What was seen.
+#[derive(Debug)]
+pub enum ObservationKind {
+    /// An agent listed or called before anything was sealed.
+    FirstUse(Arc<Caller>),
+    /// A call ended.
+    Call(CallFact),
+    /// An agent's own `tools/list` was answered by the peer.
+    Listing(ListingFact),
+    /// The peer said its tools changed.
+    ListChanged,
+}
+
+/// One `tools/call` that ended.
+#[derive(Debug)]
+pub struct CallFact {
+    /// The promised tool.
+    pub tool: ToolName,
+    /// Who called.
+    pub caller: Arc<Caller>,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// Whether the reply was `isError`.
+    pub is_error: bool,
+    /// Whether the peer ran it.
+    pub executed: Executed,
+    /// Microseconds that the upstream attempt took.
+    pub upstream_micros: u64,
+    /// Digest of the reply's bytes.
+    pub reply_digest: Option<Digest>,
+    /// What broke; empty for kept replies.
+    pub violations: Vec<Violation>,
+    /// The peer rejected our arguments, or does not know the tool.
+    pub rejection: Option<Rejection>,
+    /// The exchange is held and waits for the outcome.
+    pub held: bool,
+    /// This is the first conforming reply of the tool.
+    pub first_kept: bool,
+    /// Request and reply for replay, on tools that are sampled.
+    pub sample: Option<Sample>,
+    /// The transport failed or the peer answered 5xx.
+    pub failed: bool,
+    /// The generation whose routine the exchange went through, where it did.
+    pub mended_by: Option<Generation>,
+}
+
+/// Why the peer did not take a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// JSON-RPC code, where it was an error.
+    pub code: Option<i64>,
+    /// It came as an `isError` result.
+    pub is_error: bool,
+}
+
+/// A recorded exchange: promised arguments and the promised reply's `structuredContent`.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// JSON text of the arguments as the agent sent them.
+    pub arguments: Bytes,
+    /// JSON text of `structuredContent` as it was delivered.
+    pub structured: Option<Bytes>,
+}
+
+/// An answered `tools/list`.
+#[derive(Debug)]
+pub struct ListingFact {
+    /// Who listed.
+    pub caller: Arc<Caller>,
+    /// Digest of the result's bytes, to skip what is known.
+    pub digest: Digest,
+    /// The body, for the reader to parse off the path.
+    pub body: Bytes,
+}
+
+/// Sends observations: two bounded lanes, so that a flood of ordinary facts cannot displace a
+/// waiver, a refusal or a held call. A full lane drops and counts; it never waits.
+#[derive(Clone, Debug)]
+pub struct Observations {
+    ordinary: mpsc::Sender<Observation>,
+    reserved: mpsc::Sender<Observation>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Observations {
+    /// Both lanes, with room for `ordinary` and `reserved` observations.
+    #[must_use]
+    pub fn bounded(
+        ordinary: usize,
+        reserved: usize,
+    ) -> (Self, mpsc::Receiver<Observation>, mpsc::Receiver<Observation>) {
+        let (ordinary, ordinary_out) = mpsc::channel(ordinary);
+        let (reserved, reserved_out) = mpsc::channel(reserved);
+        (Self { ordinary, reserved, dropped: Arc::default() }, ordinary_out, reserved_out)
+    }
+
+    /// Tells an ordinary fact; false where it was dropped.
+    pub fn tell(&self, observation: Observation) -> bool {
+        self.sent(self.ordinary.try_send(observation).is_ok())
+    }
+
+    /// Tells what a record must name; false where even the reserved lane is full.
+    #[must_use]
+    pub fn tell_reserved(&self, observation: Observation) -> bool {
+        self.sent(self.reserved.try_send(observation).is_ok())
+    }
+
+    /// How many were dropped since the start.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    fn sent(&self, sent: bool) -> bool {
+        if !sent {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        sent
+    }
+}

@@ -1,0 +1,3 @@
+//! The `stipula` binary: a door to [`stipula::cli`] and nothing else.
+
+fn main() {}
