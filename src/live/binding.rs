@@ -41,6 +41,14 @@ pub struct Binding {
     pub first_use_told: AtomicBool,
     /// When the contract expires.
     pub expiry: Option<UnixMillis>,
+    /// Held exchanges with a ticket up to this one have been reviewed: the surface was read after
+    /// their signal and what follows from it is in this binding. A held exchange whose tool is
+    /// unchanged here (same `since`, `ToolState::Sound`) gets the peer's own answer.
+    pub reviewed_to: u64,
+    /// Names that the peer used to offer and offers otherwise now: the input schema it lists today,
+    /// `None` where it is gone. By this an exchange knows whether the call it sent to that name can
+    /// have been executed: not where the name is gone, nor where the sent arguments do not fit.
+    pub changed_offers: HashMap<ToolName, Option<Arc<Schema>>>,
 }
 
 /// What is in force for one promised tool.
@@ -67,8 +75,9 @@ pub struct ToolBinding {
     pub read_only_hint: bool,
     /// Whether the tool can be called, and if not why.
     pub state: ToolState,
-    /// The generation that put this routine in force.
-    pub since: Generation,
+    /// Counts the changes of this tool's routine or state; a held exchange compares it with the one
+    /// it ran under to know whether there is something new to try.
+    pub revision: u64,
     /// A conforming reply was seen, or this is a later version: the declared terms are promised.
     pub kept: AtomicBool,
     /// Whether requests and replies of this tool are sampled for replay.

@@ -57,8 +57,10 @@ pub struct CallFact {
     pub violations: Vec<Violation>,
     /// The peer rejected our arguments, or does not know the tool.
     pub rejection: Option<Rejection>,
-    /// The exchange is held and waits for the outcome.
-    pub held: bool,
+    /// The exchange is held and waits for the outcome: its ticket, taken from
+    /// [`Observations::ticket`] after the peer's answer was read. It is released when
+    /// `Binding::reviewed_to` of its peer has reached the ticket.
+    pub held: Option<u64>,
     /// This is the first conforming reply of the tool.
     pub first_kept: bool,
     /// Request and reply for replay, on tools that are sampled.
@@ -105,6 +107,7 @@ pub struct Observations {
     ordinary: mpsc::Sender<Observation>,
     reserved: mpsc::Sender<Observation>,
     dropped: Arc<AtomicU64>,
+    tickets: Arc<AtomicU64>,
 }
 
 impl Observations {
@@ -116,7 +119,11 @@ impl Observations {
     ) -> (Self, mpsc::Receiver<Observation>, mpsc::Receiver<Observation>) {
         let (ordinary, ordinary_out) = mpsc::channel(ordinary);
         let (reserved, reserved_out) = mpsc::channel(reserved);
-        (Self { ordinary, reserved, dropped: Arc::default() }, ordinary_out, reserved_out)
+        (
+            Self { ordinary, reserved, dropped: Arc::default(), tickets: Arc::default() },
+            ordinary_out,
+            reserved_out,
+        )
     }
 
     /// Tells an ordinary fact; false where it was dropped.
@@ -128,6 +135,14 @@ impl Observations {
     #[must_use]
     pub fn tell_reserved(&self, observation: Observation) -> bool {
         self.sent(self.reserved.try_send(observation).is_ok())
+    }
+
+    /// A ticket for an exchange that is about to be held; grows by one. Control reviews a peer only
+    /// after it has taken every observation that waits, so a review that covers a ticket read the
+    /// surface after that ticket's signal.
+    #[must_use]
+    pub fn ticket(&self) -> u64 {
+        self.tickets.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// How many were dropped since the start.
