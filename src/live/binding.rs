@@ -66,6 +66,8 @@ pub struct ToolBinding {
     pub offered_request: Option<Arc<Schema>>,
     /// Carries requests and replies over; `None` is the identity.
     pub routine: Option<Arc<CompiledRoutine>>,
+    /// `x-mcp-header` of the promised input schema: what a request arrives with (as in `mirrored`).
+    pub shown_headers: Vec<(Vec<String>, String)>,
     /// `x-mcp-header` of the offered input schemas that this tool's routine can call, by offered
     /// tool name: (pointer tokens from the arguments' root, header name without `Mcp-Param-`).
     pub mirrored: HashMap<ToolName, Vec<(Vec<String>, String)>>,
