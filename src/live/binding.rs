@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::contract::{Contract, Schema};
-use crate::domain::message::{Generation, ToolName, UnixMillis};
+use crate::domain::message::{ToolName, UnixMillis};
 use crate::domain::routine::CompiledRoutine;
 
 /// What Stipula does about what it finds, per peer and per tool.
@@ -43,7 +43,7 @@ pub struct Binding {
     pub expiry: Option<UnixMillis>,
     /// Held exchanges with a ticket up to this one have been reviewed: the surface was read after
     /// their signal and what follows from it is in this binding. A held exchange whose tool is
-    /// unchanged here (same `since`, `ToolState::Sound`) gets the peer's own answer.
+    /// unchanged here (same `revision`, `ToolState::Sound`) gets the peer's own answer.
     pub reviewed_to: u64,
     /// Names that the peer used to offer and offers otherwise now: the input schema it lists today,
     /// `None` where it is gone. By this an exchange knows whether the call it sent to that name can
