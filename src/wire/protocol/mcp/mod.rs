@@ -1,0 +1,3 @@
+//! MCP as it stands on the wire, both eras.
+
+pub mod peer;

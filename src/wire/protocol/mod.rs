@@ -1,0 +1,3 @@
+//! The protocols that are spoken over the transports, one room each.
+
+pub mod mcp;

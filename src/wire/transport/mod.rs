@@ -1,0 +1,17 @@
+//! What carries bytes: HTTP on both sides, event streams, child processes.
+//!
+//! ```text
+//!   accept ─► watch (timers) ─► hyper ─► strict ─► Handler ─► Upstream ─► pool ─► hyper
+//!                                          Body in, Body out, never a queue without an end
+//! ```
+//!
+//! Never here: a redirect followed, a request sent twice after a byte of it was written, a body
+//! held without a permit of the budget, a connection without a timer.
+
+pub mod body;
+pub mod guard;
+pub mod hop_by_hop;
+pub mod server;
+pub mod sse;
+pub mod stdio;
+pub mod upstream;

