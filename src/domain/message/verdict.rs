@@ -78,6 +78,17 @@ pub enum Code {
 }
 
 impl Code {
+    /// Every code, in the order of its JSON-RPC number.
+    pub const ALL: [Self; 7] = [
+        Self::Policy,
+        Self::ReplyBroken,
+        Self::ContractInvalid,
+        Self::NoRoutine,
+        Self::Unreachable,
+        Self::BreakerOpen,
+        Self::Waiting,
+    ];
+
     /// The JSON-RPC error code.
     #[must_use]
     pub const fn json_rpc(self) -> i32 {

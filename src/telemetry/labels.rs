@@ -1,0 +1,140 @@
+//! The closed sets that labels are taken from.
+
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl $name {
+            /// Every value, in the order of its declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The label's text.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+    };
+}
+
+label!(
+    /// How a reply broke its contract; keywords of JSON Schema are gathered by family.
+    ViolationKind {
+        /// `required`, `dependentRequired`: something promised is absent.
+        Missing = "missing",
+        /// `type`.
+        Type = "type",
+        /// `enum`, `const`.
+        Value = "value",
+        /// `pattern`, `format`.
+        Pattern = "pattern",
+        /// `minimum`, `maximum`, `multipleOf` and their kin.
+        Range = "range",
+        /// `minLength`, `maxItems`, `minProperties`, `uniqueItems` and their kin.
+        Size = "size",
+        /// `additionalProperties`, `unevaluatedProperties` and their kin.
+        Unexpected = "unexpected",
+        /// `anyOf`, `oneOf`, `not` and other combinations.
+        Combination = "combination",
+        /// No JSON-RPC reply, or not strict JSON.
+        Malformed = "malformed",
+        /// Anything else.
+        Other = "other",
+    }
+);
+
+impl ViolationKind {
+    /// The family of a violated JSON Schema keyword.
+    #[must_use]
+    pub fn of_keyword(keyword: &str) -> Self {
+        match keyword {
+            "required" | "dependentRequired" | "dependencies" => Self::Missing,
+            "type" => Self::Type,
+            "enum" | "const" => Self::Value,
+            "pattern" | "format" => Self::Pattern,
+            "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf" => {
+                Self::Range
+            }
+            "minLength" | "maxLength" | "minItems" | "maxItems" | "uniqueItems"
+            | "minProperties" | "maxProperties" | "contains" | "minContains" | "maxContains" => {
+                Self::Size
+            }
+            "additionalProperties"
+            | "additionalItems"
+            | "unevaluatedProperties"
+            | "unevaluatedItems"
+            | "propertyNames"
+            | "false" => Self::Unexpected,
+            "anyOf" | "oneOf" | "allOf" | "not" | "if" | "then" | "else" => Self::Combination,
+            _ => Self::Other,
+        }
+    }
+}
+
+label!(
+    /// Who let a patch through.
+    Approval {
+        /// The safety gate alone.
+        Auto = "auto",
+        /// A person.
+        Person = "person",
+    }
+);
+
+label!(
+    /// What a negotiation came to.
+    NegotiationResult {
+        /// A new version is live.
+        Applied = "applied",
+        /// A person must decide.
+        Waiting = "waiting",
+        /// Nothing carries the promise over.
+        Nothing = "nothing",
+        /// It ended in an error, or ran out of rounds or time.
+        Failed = "failed",
+    }
+);
+
+label!(
+    /// Why an observation was dropped.
+    Dropped {
+        /// The ordinary lane was full.
+        Ordinary = "ordinary_full",
+        /// The reserved lane was full.
+        Reserved = "reserved_full",
+    }
+);
+
+label!(
+    /// A limit that bit.
+    Limit {
+        /// Largest request.
+        RequestBytes = "request_bytes",
+        /// Largest reply or decompressed body.
+        ReplyBytes = "reply_bytes",
+        /// Largest server-sent event.
+        EventBytes = "event_bytes",
+        /// All bodies held at once.
+        HeldBytes = "held_bytes",
+        /// Header list.
+        Headers = "headers",
+        /// Depth of a document.
+        Depth = "depth",
+        /// Nodes of a document.
+        Nodes = "nodes",
+        /// Connections at once.
+        Connections = "connections",
+        /// Exchanges at once.
+        Exchanges = "exchanges",
+        /// A connection or body that came too slowly, or idled too long.
+        Timeout = "timeout",
+        /// A quota of requests.
+        Rate = "rate",
+    }
+);
