@@ -7,6 +7,11 @@
 //!
 //! Never here: a decision about what to do; that is [`crate::domain::negotiation`]'s.
 
+mod classify;
+mod diff;
 mod event;
+pub mod words;
 
+pub use classify::{Against, Outlook, Sighting, Signal, classify, fingerprint};
+pub use diff::{Compatibility, Diff, diff};
 pub use event::{Change, DriftEvent, DriftType, EventState, Evidence, Face, Fingerprint, Severity};

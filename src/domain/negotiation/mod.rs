@@ -8,6 +8,11 @@
 //! Never here: a guess. What is not decided waits for a person, and the proposal says which rule
 //! held it back.
 
+mod matcher;
+pub mod names;
 mod proposal;
+mod replay;
 
+pub use matcher::propose;
 pub use proposal::{Candidate, Decision, Held, Origin, ProofWord, Proposal, Rule, Scope};
+pub use replay::{PairedSample, ReplayResult, compare_replay, same};
