@@ -3,100 +3,44 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use serde_json::Value;
+use serde_json::{Map, Number, Value};
 
-/// How much a document may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Containers inside one another.
-    pub depth: u32,
-    /// Values and keys.
-    pub nodes: u32,
-}
+use super::keys::Room;
+use super::node::{Kind, Marks, Node};
+use super::number::Decimal;
+use super::scan::{Limits, ParseError, ParseFault, scan};
+use super::text::unescape;
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self { depth: 128, nodes: 5_000_000 }
-    }
-}
-
-/// What a node is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `null`
-    Null,
-    /// `true` or `false`
-    Bool,
-    /// A number, kept as text.
-    Number,
-    /// A string, kept escaped.
-    String,
-    /// An array.
-    Array,
-    /// An object.
-    Object,
-}
-
-/// What is wrong with a text, and where.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{fault} at byte {offset}")]
-pub struct ParseError {
-    /// What.
-    pub fault: ParseFault,
-    /// At which byte.
-    pub offset: usize,
-}
-
-/// What is wrong with a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ParseFault {
-    /// Not JSON (RFC 8259).
-    #[error("not JSON")]
-    Syntax,
-    /// Not UTF-8.
-    #[error("not UTF-8")]
-    Utf8,
-    /// The text ends too early.
-    #[error("the text ends inside a value")]
-    Truncated,
-    /// Something after the value.
-    #[error("more than one value")]
-    Trailing,
-    /// The same key twice in one object, escapes resolved.
-    #[error("a key stands twice in one object")]
-    DuplicateKey,
-    /// Deeper than the limit.
-    #[error("nested deeper than the limit")]
-    TooDeep,
-    /// More nodes than the limit.
-    #[error("more values than the limit")]
-    TooMany,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Node {
-    #[allow(dead_code, reason = "placeholder until the scanner lands")]
-    start: u32,
-}
+/// What a kept tape may hold between two documents: 16 bytes a node, so 4 MiB.
+const KEPT_NODES: usize = 1 << 18;
 
 /// The buffers that a document is read into; used again for the next one.
 #[derive(Debug, Default)]
 pub struct Tape {
     nodes: Vec<Node>,
+    room: Room,
 }
 
 impl Tape {
     /// Reads one strict JSON text (UTF-8, RFC 8259, unique keys, nothing after the value).
+    ///
+    /// Memory is at most eight times the text; a tape that a huge text has grown is cut back by
+    /// the next one.
     ///
     /// # Errors
     /// What is wrong and at which byte.
     pub fn read<'t>(
         &'t mut self,
         text: &'t [u8],
-        _limits: Limits,
+        limits: Limits,
     ) -> Result<Document<'t>, ParseError> {
+        if self.nodes.capacity() > KEPT_NODES {
+            self.nodes = Vec::new();
+            self.room = Room::default();
+        }
         let text = std::str::from_utf8(text)
             .map_err(|e| ParseError { fault: ParseFault::Utf8, offset: e.valid_up_to() })?;
+        scan(text, limits, &mut self.nodes, &mut self.room)?;
         Ok(Document { text, nodes: &self.nodes })
     }
 }
@@ -130,17 +74,25 @@ pub struct Item<'t> {
 }
 
 impl<'t> Item<'t> {
+    fn node(self) -> Node {
+        self.document.nodes[self.at as usize]
+    }
+
+    fn bytes(self) -> &'t [u8] {
+        self.document.text.as_bytes()
+    }
+
     /// What it is.
     #[must_use]
     pub fn kind(self) -> Kind {
-        let _ = (self.at, self.document.nodes);
-        Kind::Null
+        self.node().kind()
     }
 
     /// Its bytes in the text, quotes and brackets included.
     #[must_use]
     pub fn span(self) -> Range<usize> {
-        0..0
+        let node = self.node();
+        node.start as usize..node.end as usize
     }
 
     /// Its text, as it came.
@@ -151,38 +103,64 @@ impl<'t> Item<'t> {
 
     /// The member of this name, escapes resolved; `None` where it has none or is no object.
     #[must_use]
-    pub fn get(self, _name: &str) -> Option<Item<'t>> {
-        None
+    pub fn get(self, name: &str) -> Option<Item<'t>> {
+        self.members().find(|(key, _)| key.node().says(name, self.bytes())).map(|(_, value)| value)
     }
 
     /// The value at a JSON Pointer.
     #[must_use]
-    pub fn at(self, _pointer: &jsonptr::Pointer) -> Option<Item<'t>> {
-        None
+    pub fn at(self, pointer: &jsonptr::Pointer) -> Option<Item<'t>> {
+        pointer.tokens().try_fold(self, |item, token| match item.kind() {
+            Kind::Object => item.get(&token.decoded()),
+            Kind::Array => item.items().nth(token.to_index().ok()?.for_len(item.len()).ok()?),
+            _ => None,
+        })
     }
 
     /// The text of a string, unescaped; `None` for other kinds and for lone surrogates.
     #[must_use]
     pub fn as_str(self) -> Option<Cow<'t, str>> {
-        None
+        let node = self.node();
+        (node.kind() == Kind::String && !node.has(Marks::LONE)).then(|| self.lossy())
+    }
+
+    /// The text of a string, lone surrogates as U+FFFD; nothing for other kinds.
+    pub(super) fn lossy(self) -> Cow<'t, str> {
+        let (node, span) = (self.node(), self.span());
+        let content = self.document.text.get(span.start + 1..span.end - 1).unwrap_or_default();
+        match (node.kind(), node.has(Marks::ESCAPED)) {
+            (Kind::String, true) => Cow::Owned(unescape(content)),
+            (Kind::String, false) => Cow::Borrowed(content),
+            _ => Cow::Borrowed(""),
+        }
     }
 
     /// `true` or `false`.
     #[must_use]
     pub fn as_bool(self) -> Option<bool> {
-        None
+        let node = self.node();
+        (node.kind() == Kind::Bool).then(|| node.has(Marks::TRUE))
     }
 
     /// A number that is a 64-bit integer, however it is written (`1.0`, `1E2`).
     #[must_use]
     pub fn as_i64(self) -> Option<i64> {
-        None
+        let node = self.node();
+        match node.kind() {
+            Kind::Number if node.has(Marks::WHOLE) => self.raw().parse().ok(),
+            Kind::Number => i64::try_from(Decimal::read(self.raw()).integer()?).ok(),
+            _ => None,
+        }
     }
 
     /// How many members or items.
     #[must_use]
     pub fn len(self) -> usize {
-        0
+        let node = self.node();
+        match node.kind() {
+            Kind::Array | Kind::Object => node.extra() as usize,
+            _ => 0,
+        }
     }
 
     /// Whether it has no members or items.
@@ -194,46 +172,91 @@ impl<'t> Item<'t> {
     /// Key (as an item of kind string) and value of each member, in order; nothing for other kinds.
     #[must_use]
     pub fn members(self) -> Members<'t> {
-        Members { rest: self }
+        Members { rest: self.inside(Kind::Object) }
     }
 
     /// The items in order; nothing for other kinds.
     #[must_use]
     pub fn items(self) -> Items<'t> {
-        Items { rest: self }
+        Items { rest: self.inside(Kind::Array) }
+    }
+
+    fn inside(self, kind: Kind) -> Rest<'t> {
+        let node = self.node();
+        let end = if node.kind() == kind { node.next } else { 0 };
+        Rest { document: self.document, at: self.at + 1, end }
     }
 
     /// An owned copy: off the hot path only. Numbers beyond f64 become their nearest.
     #[must_use]
     pub fn to_value(self) -> Value {
-        Value::Null
+        match self.kind() {
+            Kind::Null => Value::Null,
+            Kind::Bool => Value::Bool(self.node().has(Marks::TRUE)),
+            Kind::Number => Value::Number(to_number(self.raw())),
+            Kind::String => Value::String(self.lossy().into_owned()),
+            Kind::Array => self.items().map(Item::to_value).collect(),
+            Kind::Object => Value::Object(
+                self.members()
+                    .map(|(key, value)| (key.lossy().into_owned(), value.to_value()))
+                    .collect::<Map<_, _>>(),
+            ),
+        }
+    }
+}
+
+/// The number as serde_json keeps it; beyond f64 the largest or smallest that is finite.
+pub(super) fn to_number(text: &str) -> Number {
+    text.parse().unwrap_or_else(|_| {
+        let nearest = text.parse::<f64>().unwrap_or_default().clamp(f64::MIN, f64::MAX);
+        Number::from_f64(nearest).unwrap_or_else(|| Number::from(0))
+    })
+}
+
+/// A run of nodes on the tape.
+#[derive(Clone, Debug)]
+struct Rest<'t> {
+    document: Document<'t>,
+    at: u32,
+    end: u32,
+}
+
+impl<'t> Rest<'t> {
+    /// The next value, and all that is in it left behind.
+    fn step(&mut self) -> Option<Item<'t>> {
+        (self.at < self.end).then(|| {
+            let item = Item { document: self.document, at: self.at };
+            self.at = item.node().next;
+            item
+        })
     }
 }
 
 /// Members of an object.
 #[derive(Clone, Debug)]
 pub struct Members<'t> {
-    #[allow(dead_code, reason = "placeholder until the scanner lands")]
-    rest: Item<'t>,
+    rest: Rest<'t>,
 }
 
 impl<'t> Iterator for Members<'t> {
     type Item = (Item<'t>, Item<'t>);
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        None
+        let key = self.rest.step()?;
+        Some((key, self.rest.step()?))
     }
 }
 
 /// Items of an array.
 #[derive(Clone, Debug)]
 pub struct Items<'t> {
-    #[allow(dead_code, reason = "placeholder until the scanner lands")]
-    rest: Item<'t>,
+    rest: Rest<'t>,
 }
 
 impl<'t> Iterator for Items<'t> {
     type Item = Item<'t>;
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        None
+        self.rest.step()
     }
 }

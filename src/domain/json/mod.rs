@@ -11,8 +11,18 @@
 
 mod canonical;
 mod document;
+mod keys;
+mod node;
+mod number;
+mod scan;
 mod splice;
+mod text;
 
 pub use canonical::{CanonicalError, canonical, canonical_digest};
-pub use document::{Document, Item, Items, Kind, Limits, Members, ParseError, ParseFault, Tape};
+pub use document::{Document, Item, Items, Members, Tape};
+pub use node::Kind;
+pub use scan::{Limits, ParseError, ParseFault};
 pub use splice::{Edit, quote, splice};
+
+#[cfg(test)]
+mod tests;
