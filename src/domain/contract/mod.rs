@@ -8,14 +8,28 @@
 //! Never here: a schema that is compiled without having passed its cost gate; a contract that is
 //! changed after it was sealed. Whoever checks, mints the proof: only sealing and opening make a `Sealed`.
 
+mod compare;
+mod draft;
+mod explain;
+mod headers;
+mod manifest;
+mod meaning;
 mod model;
+mod normal;
 mod schema;
+mod seal;
 mod tool;
 
+pub use compare::{Containment, closed, contains};
+pub use draft::{FirstVersion, LeftOut, Next, Step, first_version, next_version};
+pub use explain::explain;
+pub use headers::{HeaderFault, MirroredHeader};
+pub use manifest::ManifestError;
 pub use model::{
     Constraints, Contract, Direction, ErrorMeaning, Intent, MessageType, Offer, Participant,
     Provenance, ProvenanceKind, Role, Rollback, Signing, SigningAlgorithm, TelemetryTerms,
     TermSource,
 };
 pub use schema::{Schema, SchemaRefused, Violation};
+pub use seal::{ChainFault, SealError, SealFault, Sealed, Signer, seal, verify_chain};
 pub use tool::{Hints, Surface, Tool};

@@ -4,6 +4,8 @@
 
 mod compiled;
 mod model;
+mod proof;
 
 pub use compiled::{CompileError, CompiledRoutine, Failure, Mapped};
 pub use model::{CaseArm, CastTo, ErrorMap, Extracted, MapEntry, Op, RoutineDoc, ToolRoutine};
+pub use proof::{CounterExample, Face, Proof, Proven, prove};
