@@ -8,11 +8,34 @@
 //! Never here: an acknowledgement before the bytes are durable; anything read back from disk that
 //! is believed without its hash. Calls block; the control plane makes them off its own task.
 
-use crate::domain::contract::Contract;
-use crate::domain::drift::DriftEvent;
+mod files;
+mod memory;
+mod replay;
+
+pub use files::FileStore;
+pub use memory::MemoryStore;
+pub use replay::{PendingProposal, State};
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
 use crate::domain::evidence::{Record, RecordId};
 use crate::domain::message::{Digest, PeerId};
-use crate::domain::negotiation::Proposal;
+
+/// Where the state directory is and how it is cut up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The state directory; made with mode 0700 where it does not exist.
+    pub dir: PathBuf,
+    /// Bytes after which a new ledger segment is begun.
+    pub segment_bytes: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("./stipula-state"), segment_bytes: 64 * 1024 * 1024 }
+    }
+}
 
 /// How sure an append must be before it is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,38 +44,6 @@ pub enum Durability {
     Synced,
     /// In the page cache; synced with the next group.
     Batched,
-}
-
-/// What a replay of the ledger says is true now.
-#[derive(Clone, Debug, Default)]
-pub struct State {
-    /// Every sealed contract, oldest first, with its peer.
-    pub contracts: Vec<(PeerId, Contract)>,
-    /// The head of each peer's chain.
-    pub heads: Vec<(PeerId, Digest)>,
-    /// Tools whose declared terms were kept once, by contract.
-    pub kept: Vec<(PeerId, Digest, String)>,
-    /// Newest state of every drift event, oldest first.
-    pub events: Vec<(PeerId, DriftEvent)>,
-    /// Proposals by hash, with the event they answer, and the newest decision on each.
-    pub proposals: Vec<PendingProposal>,
-}
-
-/// A proposal as the ledger knows it.
-#[derive(Clone, Debug)]
-pub struct PendingProposal {
-    /// The peer it is about.
-    pub peer: PeerId,
-    /// The hash that a decision is bound to.
-    pub hash: Digest,
-    /// The drift event it answers.
-    pub drift_id: uuid::Uuid,
-    /// The proposal.
-    pub proposal: Proposal,
-    /// When it was made.
-    pub at: crate::domain::message::UnixMillis,
-    /// The newest decision, where there is one: `approved`, `denied`, `expired`, `auto`, `withdrawn`.
-    pub decision: Option<String>,
 }
 
 /// Why the store did not do it.
@@ -82,6 +73,14 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
+    /// The records do not fit what the ledger says; nothing was written.
+    #[error("record {record} cannot be kept: {what}")]
+    Unfit {
+        /// The record's id.
+        record: String,
+        /// What is wrong with it, and what would be accepted.
+        what: String,
+    },
     /// The system refused.
     #[error("{doing} {path}")]
     Io {
@@ -96,23 +95,29 @@ pub enum StoreError {
 }
 
 /// Where evidence is kept. One trait, held by one suite of tests for every store.
+///
+/// Calls block, up to one sync of the disk: call them off the threads that carry exchanges.
 pub trait Store: Send + Sync {
-    /// Appends records in order and returns when they are as sure as asked.
+    /// Appends records in order and returns when they are as sure as asked. Concurrent callers
+    /// share a sync.
     ///
     /// # Errors
-    /// Nothing of the batch counts as written unless `Ok` came back.
+    /// Nothing of the batch counts as written unless `Ok` came back. A `HeadMoved` record whose
+    /// `from` is not the head is a [`StoreError::Conflict`], and nothing is written.
     fn append(&self, records: &[Record], durability: Durability) -> Result<(), StoreError>;
 
-    /// Seals: appends the `Sealed` record, the `HeadMoved` record and `also`, in one synced group,
-    /// if the head of `peer` still is `expected_head`; then writes the contract's and routine's files.
+    /// Seals: appends `records` in one synced group if the head of `peer` still is `expected_head`,
+    /// then writes the contract's and the routine's files. Among the records is a `HeadMoved`, and
+    /// before it a `Sealed` unless an earlier contract is taken up again; the rest explains them.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] where the head is another one; nothing is written then.
+    /// [`StoreError::Conflict`] where the head is another one, [`StoreError::Unfit`] where the
+    /// group does not move it or its contract is not what its hash says; nothing is written then.
     fn seal(
         &self,
         peer: &PeerId,
         expected_head: Option<Digest>,
-        sealed: SealGroup<'_>,
+        records: &[Record],
     ) -> Result<(), StoreError>;
 
     /// What the ledger says now, as a replay.
@@ -121,23 +126,32 @@ pub trait Store: Send + Sync {
     /// Where the ledger cannot be read or is damaged.
     fn state(&self) -> Result<State, StoreError>;
 
-    /// One record by its name, for `why`.
+    /// Hands every record to `visit`, oldest first, until it breaks off. Records of a kind that
+    /// this version does not know are passed over.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read or is damaged.
+    fn visit(&self, visit: &mut dyn FnMut(Record) -> ControlFlow<()>) -> Result<(), StoreError>;
+
+    /// One record by its name.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
-    fn record(&self, id: RecordId) -> Result<Option<Record>, StoreError>;
+    fn record(&self, id: RecordId) -> Result<Option<Record>, StoreError> {
+        let mut found = None;
+        self.visit(&mut |record| {
+            if record.id != id {
+                return ControlFlow::Continue(());
+            }
+            found = Some(record);
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
+    }
 
     /// The newest records, newest last, at most `limit`.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
     fn tail(&self, limit: usize) -> Result<Vec<Record>, StoreError>;
-}
-
-/// The records of one seal or one move of a head, in the order they are appended. The compare-and-
-/// swap is over the `HeadMoved` record among them.
-#[derive(Clone, Copy, Debug)]
-pub struct SealGroup<'a> {
-    /// `Sealed` (absent when an earlier contract is taken up again), `HeadMoved`, and what explains them.
-    pub records: &'a [Record],
 }

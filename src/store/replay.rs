@@ -1,0 +1,203 @@
+//! What is true now, as the records say: heads, contracts, events and decisions are nothing but a
+//! replay of the ledger.
+
+use std::sync::Arc;
+
+use crate::domain::contract::Contract;
+use crate::domain::drift::DriftEvent;
+use crate::domain::evidence::{Record, RecordBody};
+use crate::domain::json::canonical_digest;
+use crate::domain::message::{Digest, PeerId, UnixMillis};
+use crate::domain::negotiation::Proposal;
+
+use super::StoreError;
+
+/// What a replay of the ledger says is true now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    /// Every sealed contract, oldest first, with its peer.
+    pub contracts: Vec<(PeerId, Arc<Contract>)>,
+    /// The head of each peer's chain.
+    pub heads: Vec<(PeerId, Digest)>,
+    /// Tools whose declared terms were kept once, by contract.
+    pub kept: Vec<(PeerId, Digest, String)>,
+    /// Newest state of every drift event, oldest first.
+    pub events: Vec<(PeerId, DriftEvent)>,
+    /// Proposals by hash, with the event they answer, and the newest decision on each.
+    pub proposals: Vec<PendingProposal>,
+}
+
+/// A proposal as the ledger knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PendingProposal {
+    /// The peer it is about.
+    pub peer: PeerId,
+    /// The hash that a decision is bound to.
+    pub hash: Digest,
+    /// The drift event it answers.
+    pub drift_id: uuid::Uuid,
+    /// The proposal.
+    pub proposal: Proposal,
+    /// When it was made.
+    pub at: UnixMillis,
+    /// The newest decision, where there is one: `approved`, `denied`, `expired`, `auto`, `withdrawn`.
+    pub decision: Option<String>,
+}
+
+impl State {
+    /// The head of this peer's chain.
+    #[must_use]
+    pub fn head(&self, peer: &PeerId) -> Option<Digest> {
+        self.heads.iter().find(|(of, _)| of == peer).map(|(_, head)| *head)
+    }
+
+    /// The contract with this content hash.
+    #[must_use]
+    pub fn contract(&self, hash: Digest) -> Option<&Arc<Contract>> {
+        self.contracts.iter().map(|(_, contract)| contract).find(|contract| contract.hash == hash)
+    }
+
+    /// Whether a seal group may be appended: the head is the expected one, and the group moves it.
+    pub(super) fn admits_seal(
+        &self,
+        peer: &PeerId,
+        expected: Option<Digest>,
+        records: &[Record],
+    ) -> Result<(), StoreError> {
+        let actual = self.head(peer);
+        if actual != expected {
+            return Err(StoreError::Conflict { peer: peer.clone(), expected, actual });
+        }
+        let moves = |record: &&Record| {
+            record.peer.as_ref() == Some(peer)
+                && matches!(record.body, RecordBody::HeadMoved { .. })
+        };
+        if records.iter().any(|record| moves(&record)) {
+            return Ok(());
+        }
+        let first = records.first().map(|record| record.id.0.to_string()).unwrap_or_default();
+        Err(StoreError::Unfit {
+            record: first,
+            what: format!(
+                "a seal moves the head of {peer}, and no `head_moved` is among its records"
+            ),
+        })
+    }
+
+    /// Whether these records fit what is true so far, and one another.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] for a head that is not where a record says, [`StoreError::Unfit`]
+    /// for what contradicts itself.
+    pub(super) fn admits(&self, records: &[Record]) -> Result<(), StoreError> {
+        let mut heads: Vec<(&PeerId, Digest)> = Vec::new();
+        let mut sealed: Vec<(&PeerId, Digest)> = Vec::new();
+        for record in records {
+            let unfit = |what: String| StoreError::Unfit { record: record.id.0.to_string(), what };
+            let Some(peer) = &record.peer else {
+                if matches!(record.body, RecordBody::Lifecycle { .. } | RecordBody::Edge { .. }) {
+                    continue;
+                }
+                return Err(unfit("it names no peer".to_owned()));
+            };
+            match &record.body {
+                RecordBody::Sealed { contract } => {
+                    let hash = content_hash(contract).map_err(unfit)?;
+                    if hash != contract.hash {
+                        let said = contract.hash;
+                        return Err(unfit(format!("its contract says {said} and is {hash}")));
+                    }
+                    sealed.push((peer, hash));
+                }
+                RecordBody::HeadMoved { from, to, .. } => {
+                    let earlier = heads.iter().rfind(|(of, _)| *of == peer);
+                    let actual = earlier.map(|(_, head)| *head).or_else(|| self.head(peer));
+                    if actual != *from {
+                        let (peer, expected) = (peer.clone(), *from);
+                        return Err(StoreError::Conflict { peer, expected, actual });
+                    }
+                    let known = |(of, hash): &(&PeerId, Digest)| *of == peer && hash == to;
+                    if !sealed.iter().any(known) && !self.has_sealed(peer, *to) {
+                        return Err(unfit(format!(
+                            "it moves the head to {to}, which is not sealed"
+                        )));
+                    }
+                    heads.push((peer, *to));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn has_sealed(&self, peer: &PeerId, hash: Digest) -> bool {
+        self.contracts.iter().any(|(of, contract)| of == peer && contract.hash == hash)
+    }
+
+    /// Applies one record that was admitted.
+    pub(super) fn apply(&mut self, record: &Record) {
+        let Some(peer) = record.peer.clone() else { return };
+        match &record.body {
+            RecordBody::Sealed { contract } => {
+                if !self.has_sealed(&peer, contract.hash) {
+                    self.contracts.push((peer, Arc::new(Contract::clone(contract))));
+                }
+            }
+            RecordBody::HeadMoved { to, .. } => {
+                match self.heads.iter_mut().find(|(of, _)| *of == peer) {
+                    Some((_, head)) => *head = *to,
+                    None => self.heads.push((peer, *to)),
+                }
+            }
+            RecordBody::TermsKept { contract, tool } => {
+                let kept = (peer, *contract, tool.clone());
+                if !self.kept.contains(&kept) {
+                    self.kept.push(kept);
+                }
+            }
+            RecordBody::Drift { event } => {
+                match self.events.iter_mut().find(|(_, known)| known.drift_id == event.drift_id) {
+                    Some((_, known)) => *known = DriftEvent::clone(event),
+                    None => self.events.push((peer, DriftEvent::clone(event))),
+                }
+            }
+            RecordBody::Proposed { drift_id, hash, proposal } => {
+                // A proposal that is made again is open again: an expired hash is offered anew.
+                self.proposals.retain(|known| known.hash != *hash || known.peer != peer);
+                self.proposals.push(PendingProposal {
+                    peer,
+                    hash: *hash,
+                    drift_id: *drift_id,
+                    proposal: Proposal::clone(proposal),
+                    at: record.at,
+                    decision: None,
+                });
+            }
+            RecordBody::Decided { proposal, decision, .. } => {
+                let known =
+                    |known: &&mut PendingProposal| known.hash == *proposal && known.peer == peer;
+                if let Some(known) = self.proposals.iter_mut().find(known) {
+                    known.decision = Some(decision.clone());
+                }
+            }
+            RecordBody::Exchanges { .. }
+            | RecordBody::Exception { .. }
+            | RecordBody::Reasoning { .. }
+            | RecordBody::Edge { .. }
+            | RecordBody::Lifecycle { .. } => {}
+        }
+    }
+}
+
+/// The hash that a contract must carry: over the canonical form of everything but `hash` and
+/// `signing.signature`.
+fn content_hash(contract: &Contract) -> Result<Digest, String> {
+    let mut value = serde_json::to_value(contract).map_err(|error| error.to_string())?;
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("hash");
+        if let Some(signing) = fields.get_mut("signing").and_then(|field| field.as_object_mut()) {
+            signing.remove("signature");
+        }
+    }
+    canonical_digest(&value).map_err(|error| error.to_string())
+}
