@@ -1,1 +1,15 @@
-//! proxy.
+//! The data plane: every exchange in a straight line, from the agent to its peer and back.
+//!
+//! ```text
+//!   admit ─► bind ─► mend ─► forward ─► judge ─► degrade ─► release
+//!             ▲                            │
+//!        switchboard                 observation ─► control
+//! ```
+//!
+//! Never here: a disk, a model, a wait without a bound, a reply re-serialised that kept its promise.
+
+mod gateway;
+mod settings;
+
+pub use gateway::{Doors, Gateway, Peer, Proxy};
+pub use settings::{Routing, Settings};

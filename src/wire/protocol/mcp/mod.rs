@@ -1,3 +1,24 @@
-//! MCP as it stands on the wire, both eras.
+//! MCP, bytes and words: what a message is, what its headers mirror, how a refusal is worded.
+//!
+//! ```text
+//!   POST body ──► Posted ──► Envelope (spans)            headers::check, headers::derive
+//!   reply     ──► incoming ──► CallResult ──► rewritten   spliced, never re-serialised
+//!   Refusal   ──► Row ──► HTTP status and JSON-RPC body
+//! ```
+//!
+//! Never here: a decision about a contract; a type that drops a member it does not know.
 
+mod envelope;
+mod headers;
 pub mod peer;
+mod refusal;
+mod reply;
+mod verdict;
+
+pub use envelope::{Envelope, EnvelopeError, META_VERSION, Method, Posted, Shape};
+pub use headers::{METHOD, Mirror, NAME, SESSION, VERSION, check, derive, encode, mirrors};
+pub use refusal::{Blame, Refusal, Refused, Row};
+pub use reply::{
+    CallResult, Incoming, Reply, ResultType, equal, incoming, looks_like_rejection, rewritten,
+};
+pub use verdict::KEY as VERDICT_KEY;

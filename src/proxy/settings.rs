@@ -1,0 +1,58 @@
+//! What an operator may set on the path of an exchange.
+
+use crate::domain::json::Limits;
+
+/// How peers are told apart by path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Routing {
+    /// A single peer keeps its own paths; several are reached under `/NAME/…`.
+    #[default]
+    Automatic,
+    /// Every peer is reached under `/NAME/…`, a single one too.
+    ByName,
+}
+
+/// The data plane's settings; the default is what ships.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How peers are told apart.
+    pub routing: Routing,
+    /// How long a call is held for a heal, in milliseconds.
+    pub heal_wait_ms: u64,
+    /// How long a first listing or call waits for the seal, in milliseconds.
+    pub seal_wait_ms: u64,
+    /// Longest request that is read, in bytes.
+    pub request_bytes: usize,
+    /// Longest reply or event that is judged, in bytes.
+    pub reply_bytes: usize,
+    /// All bodies that are held at once, in bytes.
+    pub held_bytes: usize,
+    /// Depth and nodes of a document.
+    pub document: Limits,
+    /// Replies longer than this are judged off the thread that reads sockets, in bytes.
+    pub offload_bytes: usize,
+    /// Exchanges at once; more are refused with 503.
+    pub exchanges: usize,
+    /// Legacy sessions that are remembered for replaying their handshake.
+    pub sessions: usize,
+    /// How long a legacy session is remembered after its last use, in milliseconds.
+    pub session_ttl_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            routing: Routing::Automatic,
+            heal_wait_ms: 2000,
+            seal_wait_ms: 1000,
+            request_bytes: 4 << 20,
+            reply_bytes: 32 << 20,
+            held_bytes: 256 << 20,
+            document: Limits::default(),
+            offload_bytes: 128 << 10,
+            exchanges: 100_000,
+            sessions: 10_000,
+            session_ttl_ms: 3_600_000,
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! `_meta["dev.stipula/verdict"]`: how a reply that was altered, waived or refused says so.
+
+use serde_json::{Value, json};
+
+use crate::domain::message::{Executed, VerdictNote};
+
+/// The member of `_meta`, under our own reverse-DNS prefix.
+pub const KEY: &str = "dev.stipula/verdict";
+
+/// The note as JSON.
+#[must_use]
+pub fn value(note: &VerdictNote) -> Value {
+    let mut told = json!({
+        "verdict": note.verdict.word(),
+        "contract": note.contract.map(|hash| hash.to_string()),
+        "version": note.version,
+        "drift": note.drift,
+        "code": note.code.map(crate::domain::message::Code::json_rpc),
+        "executed": match note.executed {
+            Executed::Yes => Value::Bool(true),
+            Executed::No => Value::Bool(false),
+            Executed::Unknown => Value::from("unknown"),
+        },
+    });
+    if !note.missing.is_empty() {
+        told["missing"] = json!(note.missing);
+    }
+    told
+}
