@@ -9,9 +9,17 @@
 //! Never here: a payload, a header value or a credential; a label that a peer can grow; a lock or an
 //! allocation on the path of an exchange that is not sampled.
 
+mod families;
 mod histogram;
 mod labels;
+mod logs;
 mod metrics;
+pub mod names;
+mod otlp;
+mod trace;
 
 pub use labels::{Approval, Dropped, Limit, NegotiationResult, ViolationKind};
+pub use logs::{LogFormat, Settings, start_logs};
 pub use metrics::{Metrics, PeerMetrics};
+pub use otlp::TraceError;
+pub use trace::{ExchangeSpan, StepSpan, Tracer};
