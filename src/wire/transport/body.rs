@@ -1,13 +1,23 @@
 //! One body for requests and replies of both sides.
+//!
+//! ```text
+//!   nothing · bytes that are there · Incoming with its pace · frames of our own ──► Body
+//!                                                   whoever must know of its end ◄── AtEnd
+//! ```
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep};
+
+use super::budget::BodyPermit;
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -15,31 +25,71 @@ pub enum BodyError {
     /// The connection it came over broke, or its framing was wrong.
     #[error("the body broke off")]
     Broken(#[source] hyper::Error),
-    /// It came too slowly (`Progress`).
-    #[error("the body came more slowly than {bytes} bytes in {seconds} s")]
-    TooSlow {
-        /// How many bytes were expected in a window.
-        bytes: u64,
-        /// The window.
-        seconds: u64,
-    },
+    /// It came more slowly than its [`Pace`] asks for.
+    #[error("the body came too slowly")]
+    TooSlow,
     /// Whoever produced it gave up.
     #[error("the body was given up")]
     GivenUp,
+}
+
+/// How fast a body must come while somebody waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Each window of waiting must bring `bytes`.
+    pub window: Duration,
+    /// See `window`.
+    pub bytes: u64,
+    /// The whole body must be there within this, counted from the first wait.
+    pub whole: Option<Duration>,
+}
+
+/// Told when a body ended: how a connection goes back to its pool, and how a server counts.
+pub(super) trait Ended: Send + Sync + fmt::Debug {
+    /// `whole` is false where it was dropped before its end.
+    fn ended(&self, key: usize, whole: bool);
+}
+
+/// Tells once: at the end, or when it is dropped.
+#[derive(Debug)]
+pub(super) struct AtEnd {
+    whom: Option<Arc<dyn Ended>>,
+    key: usize,
+}
+
+impl AtEnd {
+    pub(super) fn new(whom: Arc<dyn Ended>, key: usize) -> Self {
+        Self { whom: Some(whom), key }
+    }
+
+    fn tell(&mut self, whole: bool) {
+        if let Some(whom) = self.whom.take() {
+            whom.ended(self.key, whole);
+        }
+    }
+}
+
+impl Drop for AtEnd {
+    fn drop(&mut self) {
+        self.tell(false);
+    }
 }
 
 /// A body: nothing, bytes that are there, a stream that comes, or frames of our own.
 #[derive(Debug)]
 pub struct Body {
     source: Source,
+    /// Memory that the bytes were granted; given back when they were sent.
     permit: Option<BodyPermit>,
+    /// Set by the server on replies, so that it knows which connections are at work.
+    at_end: Option<AtEnd>,
 }
 
 #[derive(Debug)]
 enum Source {
     Empty,
     Full(Bytes),
-    Incoming(Incoming),
+    Incoming(Paced),
     Channel(mpsc::Receiver<Result<Bytes, BodyError>>),
 }
 
@@ -47,26 +97,33 @@ impl Body {
     /// No body.
     #[must_use]
     pub const fn empty() -> Self {
-        Self { source: Source::Empty, permit: None }
+        Self::of(Source::Empty)
     }
 
     /// These bytes, as one frame without a copy.
     #[must_use]
     pub const fn full(bytes: Bytes) -> Self {
-        Self { source: Source::Full(bytes), permit: None }
+        Self::of(Source::Full(bytes))
     }
 
-    /// Frames that the sender hands over one by one; at most `capacity` wait.
+    /// Frames that the sender hands over one by one; at most `capacity` (at least 1) wait.
     #[must_use]
     pub fn channel(capacity: usize) -> (BodySender, Self) {
-        let (sender, frames) = mpsc::channel(capacity);
-        (BodySender { sender }, Self { source: Source::Channel(frames), permit: None })
+        let (sender, frames) = mpsc::channel(capacity.max(1));
+        (BodySender { sender }, Self::of(Source::Channel(frames)))
     }
 
     /// What hyper reads from a connection.
-    #[must_use]
-    pub const fn incoming(incoming: Incoming) -> Self {
-        Self { source: Source::Incoming(incoming), permit: None }
+    pub(super) fn incoming(
+        incoming: Incoming,
+        pace: Option<Arc<Pace>>,
+        at_end: Option<AtEnd>,
+    ) -> Self {
+        Self::of(Source::Incoming(Paced { incoming, pace, at_end, waiting: None, since_window: 0 }))
+    }
+
+    const fn of(source: Source) -> Self {
+        Self { source, permit: None, at_end: None }
     }
 
     /// Keeps the memory permit until the body was sent or dropped.
@@ -76,13 +133,18 @@ impl Body {
         self
     }
 
+    pub(super) fn telling(mut self, at_end: AtEnd) -> Self {
+        self.at_end = Some(at_end);
+        self
+    }
+
     /// The next piece of data; `None` at the end. Trailers are skipped.
     ///
     /// # Errors
     /// See [`BodyError`].
     pub async fn next_data(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
-            let frame = std::future::poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await;
+            let frame = std::future::poll_fn(|cx| self.source.poll(cx)).await;
             match frame.transpose()?.map(Frame::into_data) {
                 None => return Ok(None),
                 Some(Ok(data)) => return Ok(Some(data)),
@@ -98,35 +160,33 @@ impl Default for Body {
     }
 }
 
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::full(bytes)
+    }
+}
+
+type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
 impl http_body::Body for Body {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match &mut self.source {
-            Source::Empty => Poll::Ready(None),
-            Source::Full(bytes) => {
-                let bytes = std::mem::take(bytes);
-                self.source = Source::Empty;
-                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
-            }
-            Source::Incoming(incoming) => {
-                Pin::new(incoming).poll_frame(cx).map_err(BodyError::Broken)
-            }
-            Source::Channel(frames) => {
-                frames.poll_recv(cx).map(|frame| frame.map(|data| data.map(Frame::data)))
-            }
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        let polled = self.source.poll(cx);
+        if matches!(polled, Poll::Ready(None))
+            && let Some(at_end) = &mut self.at_end
+        {
+            at_end.tell(true);
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Empty => true,
             Source::Full(bytes) => bytes.is_empty(),
-            Source::Incoming(incoming) => incoming.is_end_stream(),
+            Source::Incoming(paced) => paced.incoming.is_end_stream(),
             Source::Channel(_) => false,
         }
     }
@@ -135,9 +195,102 @@ impl http_body::Body for Body {
         match &self.source {
             Source::Empty => SizeHint::with_exact(0),
             Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Source::Incoming(incoming) => incoming.size_hint(),
+            Source::Incoming(paced) => paced.incoming.size_hint(),
             Source::Channel(_) => SizeHint::default(),
         }
+    }
+}
+
+impl Source {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Polled {
+        match self {
+            Self::Empty => Poll::Ready(None),
+            Self::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *self = Self::Empty;
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Self::Incoming(paced) => paced.poll(cx),
+            Self::Channel(frames) => {
+                frames.poll_recv(cx).map(|frame| frame.map(|data| data.map(Frame::data)))
+            }
+        }
+    }
+}
+
+/// What comes over a connection, and how fast it must. The clock is asked only while it waits.
+#[derive(Debug)]
+struct Paced {
+    incoming: Incoming,
+    pace: Option<Arc<Pace>>,
+    at_end: Option<AtEnd>,
+    /// Made at the first wait: most bodies are there at once and need no timer.
+    waiting: Option<Waiting>,
+    /// Bytes that came since the window began.
+    since_window: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    window: Pin<Box<Sleep>>,
+    /// When the whole body must be there.
+    whole: Option<Instant>,
+}
+
+impl Paced {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Polled {
+        match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.since_window += frame.data_ref().map_or(0, Bytes::len) as u64;
+                // A body of known length says that it is over with its last frame, and hyper does
+                // not ask it again.
+                if self.incoming.is_end_stream() {
+                    self.tell(true);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.tell(false);
+                Poll::Ready(Some(Err(BodyError::Broken(error))))
+            }
+            Poll::Ready(None) => {
+                self.tell(true);
+                Poll::Ready(None)
+            }
+            Poll::Pending => match self.pace.clone() {
+                Some(pace) if self.is_late(&pace, cx) => {
+                    self.tell(false);
+                    Poll::Ready(Some(Err(BodyError::TooSlow)))
+                }
+                _ => Poll::Pending,
+            },
+        }
+    }
+
+    fn tell(&mut self, whole: bool) {
+        if let Some(at_end) = &mut self.at_end {
+            at_end.tell(whole);
+        }
+    }
+
+    fn is_late(&mut self, pace: &Pace, cx: &mut Context<'_>) -> bool {
+        let waiting = self.waiting.get_or_insert_with(|| {
+            self.since_window = 0;
+            Waiting {
+                window: Box::pin(tokio::time::sleep(pace.window)),
+                whole: pace.whole.map(|whole| Instant::now() + whole),
+            }
+        });
+        while waiting.window.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            if self.since_window < pace.bytes || waiting.whole.is_some_and(|whole| now >= whole) {
+                return true;
+            }
+            self.since_window = 0;
+            let next = now + pace.window;
+            waiting.window.as_mut().reset(waiting.whole.map_or(next, |whole| next.min(whole)));
+        }
+        false
     }
 }
 
@@ -169,77 +322,5 @@ impl BodySender {
     /// Waits until the reader is gone.
     pub async fn closed(&self) {
         self.sender.closed().await;
-    }
-}
-
-/// How many bytes of bodies the process may hold at once.
-#[derive(Clone, Debug)]
-pub struct BodyBudget {
-    units: Arc<Semaphore>,
-}
-
-/// Bytes that were taken from the [`BodyBudget`]; given back when dropped.
-#[derive(Debug)]
-pub struct BodyPermit {
-    _units: OwnedSemaphorePermit,
-}
-
-/// A body that was read to its end, with the memory it was granted.
-#[derive(Debug)]
-pub struct Collected {
-    /// The whole body.
-    pub bytes: Bytes,
-    /// Give it back by dropping it when the bytes are no longer held.
-    pub permit: BodyPermit,
-}
-
-/// Why a body was not collected.
-#[derive(Debug, thiserror::Error)]
-pub enum CollectError {
-    /// It is longer than the limit.
-    #[error("the body is longer than {limit} bytes")]
-    TooLarge {
-        /// The limit, in bytes.
-        limit: usize,
-    },
-    /// All bodies together would take more memory than is allowed, for too long.
-    #[error("no memory for the body came free in time")]
-    OverBudget,
-    /// It broke off or came too slowly.
-    #[error(transparent)]
-    Body(#[from] BodyError),
-}
-
-/// Reads a body to its end: one frame without a copy, several into one presized buffer.
-///
-/// # Errors
-/// See [`CollectError`].
-pub async fn collect(
-    mut body: Body,
-    limit: usize,
-    budget: &BodyBudget,
-) -> Result<Collected, CollectError> {
-    let mut bytes = BytesMut::new();
-    while let Some(data) = body.next_data().await? {
-        if bytes.len() + data.len() > limit {
-            return Err(CollectError::TooLarge { limit });
-        }
-        bytes.extend_from_slice(&data);
-    }
-    let permit = budget.take(bytes.len()).await?;
-    Ok(Collected { bytes: bytes.freeze(), permit })
-}
-
-impl BodyBudget {
-    /// A budget of this many bytes.
-    #[must_use]
-    pub fn new(bytes: usize) -> Self {
-        Self { units: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))) }
-    }
-
-    async fn take(&self, bytes: usize) -> Result<BodyPermit, CollectError> {
-        let units = u32::try_from(bytes).map_err(|_| CollectError::OverBudget)?;
-        let taken = Arc::clone(&self.units).acquire_many_owned(units).await;
-        taken.map(|units| BodyPermit { _units: units }).map_err(|_| CollectError::OverBudget)
     }
 }

@@ -9,9 +9,13 @@
 //! held without a permit of the budget, a connection without a timer.
 
 pub mod body;
+pub mod budget;
 pub mod guard;
 pub mod hop_by_hop;
+#[cfg(test)]
+pub(crate) mod loopback;
 pub mod server;
 pub mod sse;
 pub mod stdio;
+pub mod tls;
 pub mod upstream;

@@ -1,4 +1,16 @@
 //! Listens, and hands each request to a handler on the thread that accepted it.
+//!
+//! ```text
+//!   one thread a core: listener ─► accept ─► watch (timers, raw head) ─► hyper ─► strict, guard ─► Handler
+//!                         └── stop: no more connections, requests in flight end, the rest is cut
+//! ```
+//!
+//! Never here: a connection without a timer, an unwinding handler that ends the process.
+
+mod connection;
+mod listen;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,10 +19,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{Request, Response};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
+use self::connection::Acceptor;
 use super::body::Body;
 use super::guard;
+use super::tls::{self, TlsError};
 
 /// Answers requests. One value for each thread, cloned for each request.
 pub trait Handler: Clone + Send + 'static {
@@ -119,8 +133,8 @@ pub enum ServeError {
         source: std::io::Error,
     },
     /// A certificate or key cannot be used.
-    #[error("TLS cannot be set up: {0}")]
-    Tls(String),
+    #[error("TLS cannot be set up")]
+    Tls(#[from] TlsError),
     /// A thread or its runtime could not be started.
     #[error("a serving thread could not be started: {0}")]
     Thread(#[source] std::io::Error),
@@ -149,6 +163,8 @@ pub struct Server {
     local: SocketAddr,
     counts: Arc<Counts>,
     stop: watch::Sender<Option<Duration>>,
+    /// Ends when the last thread has ended.
+    running: mpsc::Receiver<()>,
 }
 
 impl Server {
@@ -166,9 +182,10 @@ impl Server {
 
     /// Takes no more connections, lets requests in flight end, cuts what is left after `within`.
     /// Returns how many connections were cut.
-    pub async fn drain(self, within: Duration) -> u64 {
+    pub async fn drain(mut self, within: Duration) -> u64 {
         self.stop.send_replace(Some(within));
-        self.stop.closed().await;
+        // Nothing is ever sent: the end of the channel is the end of the last thread.
+        let _ = self.running.recv().await;
         self.counts.cut.load(Ordering::Relaxed)
     }
 }
@@ -183,6 +200,33 @@ where
     H: Handler,
     M: Fn(usize) -> H + Send + Sync + 'static,
 {
-    let _ = make;
-    Ok(Server { local: settings.listen, counts: Arc::default(), stop: watch::Sender::new(None) })
+    let address = settings.listen;
+    let bind = |source| ServeError::Bind { address, source };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = settings.threads.unwrap_or(cores).max(1);
+    let tls = settings.tls.as_ref().map(|files| tls::server(&files.certificates, &files.key));
+    let listeners = listen::listeners(address, threads).map_err(bind)?;
+    let local = listeners[0].local_addr().map_err(bind)?;
+    let (stop, stopping) = watch::channel(None);
+    let (alive, running) = mpsc::channel(1);
+    let counts = Arc::<Counts>::default();
+    let acceptor = Acceptor::new(settings, tls.transpose()?, Arc::clone(&counts), stopping);
+    let make = Arc::new(make);
+    for (thread, listener) in listeners.into_iter().enumerate() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(ServeError::Thread)?;
+        let (acceptor, make, alive) = (acceptor.clone(), Arc::clone(&make), alive.clone());
+        std::thread::Builder::new()
+            .name(format!("serve-{thread}"))
+            .spawn(move || {
+                runtime.block_on(async { acceptor.run(listener, thread, make(thread)).await });
+                // Whatever a handler still does elsewhere must not hold up the end.
+                runtime.shutdown_background();
+                drop(alive);
+            })
+            .map_err(ServeError::Thread)?;
+    }
+    Ok(Server { local, counts, stop, running })
 }

@@ -1,0 +1,84 @@
+//! Servers on loopback for the tests of this room.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::body::Body;
+use super::budget::{BodyBudget, collect};
+use super::server::{self, ConnectionFacts, Handler, Server};
+use super::upstream::{Endpoint, Upstream};
+
+/// A handler that is a function.
+pub(crate) struct Answering<F>(Arc<F>);
+
+impl<F> Clone for Answering<F> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<F, A> Handler for Answering<F>
+where
+    F: Fn(Request<Body>) -> A + Send + Sync + 'static,
+    A: Future<Output = Response<Body>> + Send,
+{
+    fn handle(
+        self,
+        request: Request<Body>,
+        _: ConnectionFacts,
+    ) -> impl Future<Output = Response<Body>> + Send {
+        (self.0)(request)
+    }
+}
+
+/// One thread, any free port.
+pub(crate) fn settings() -> server::Settings {
+    server::Settings {
+        listen: ([127, 0, 0, 1], 0).into(),
+        threads: Some(1),
+        ..server::Settings::default()
+    }
+}
+
+/// Serves with these settings.
+pub(crate) fn serve_with<F, A>(settings: server::Settings, answer: F) -> Server
+where
+    F: Fn(Request<Body>) -> A + Send + Sync + 'static,
+    A: Future<Output = Response<Body>> + Send + 'static,
+{
+    let handler = Answering(Arc::new(answer));
+    server::serve(settings, move |_| handler.clone()).unwrap()
+}
+
+/// Serves on one thread on any free port.
+pub(crate) fn serve<F, A>(answer: F) -> Server
+where
+    F: Fn(Request<Body>) -> A + Send + Sync + 'static,
+    A: Future<Output = Response<Body>> + Send + 'static,
+{
+    serve_with(settings(), answer)
+}
+
+/// A way to a server.
+pub(crate) fn upstream(server: &Server) -> Upstream {
+    let url = format!("http://{}/mcp", server.local_addr());
+    Upstream::new(Arc::new(Endpoint::new(&url, Default::default()).unwrap()))
+}
+
+/// The whole body.
+pub(crate) async fn whole(body: Body) -> Bytes {
+    collect(body, 64 << 20, &BodyBudget::default()).await.unwrap().bytes
+}
+
+/// Sends raw bytes and reads until the other side closes.
+pub(crate) async fn raw(server: &Server, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
