@@ -10,6 +10,7 @@
 mod classify;
 mod diff;
 mod event;
+pub mod normal;
 pub mod words;
 
 pub use classify::{Against, Outlook, Sighting, Signal, classify, fingerprint};
