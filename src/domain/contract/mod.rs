@@ -16,6 +16,7 @@ mod manifest;
 mod meaning;
 mod model;
 mod normal;
+mod sample;
 mod schema;
 mod seal;
 mod tool;
@@ -30,6 +31,7 @@ pub use model::{
     Provenance, ProvenanceKind, Role, Rollback, Signing, SigningAlgorithm, TelemetryTerms,
     TermSource,
 };
+pub(crate) use sample::instances;
 pub use schema::{Schema, SchemaRefused, Violation};
 pub use seal::{ChainFault, SealError, SealFault, Sealed, Signer, seal, verify_chain};
 pub use tool::{Hints, Surface, Tool};

@@ -54,6 +54,7 @@ pub(crate) fn normal_schema(schema: &Value) -> Value {
         // Before 2019-09 whatever stands beside a `$ref` is ignored.
         lonely_refs: ["draft-04", "draft-06", "draft-07"].iter().any(|old| draft.contains(old)),
         inline: !names_itself(schema, true),
+        evaluated_by_nobody: !schema.to_string().contains("unevaluated"),
         nodes: 0,
         kept_a_ref: false,
         stack: vec![String::new()],
@@ -86,6 +87,7 @@ struct Walk<'s> {
     root: &'s Value,
     lonely_refs: bool,
     inline: bool,
+    evaluated_by_nobody: bool,
     nodes: usize,
     kept_a_ref: bool,
     stack: Vec<String>,
@@ -95,6 +97,7 @@ impl Walk<'_> {
     fn schema(&mut self, schema: &Value, depth: usize) -> Value {
         self.nodes += 1;
         let Some(members) = schema.as_object() else { return schema.clone() };
+        let members = &modern(members);
         let mut out = Map::new();
         let mut inlined = None;
         for (keyword, value) in members {
@@ -130,10 +133,9 @@ impl Walk<'_> {
             Value::Array(items) if MANY.contains(&keyword) => {
                 Some(items.iter().map(|item| self.schema(item, depth)).collect())
             }
-            Value::Bool(true) if keyword == "additionalProperties" => None,
-            Value::Object(members) if keyword == "additionalProperties" && members.is_empty() => {
-                None
-            }
+            // Beside `unevaluatedProperties` even "anything" says something.
+            Value::Bool(true) if self.unstated(keyword) => None,
+            Value::Object(members) if self.unstated(keyword) && members.is_empty() => None,
             _ if ONE.contains(&keyword) => Some(self.schema(value, depth)),
             Value::Array(items) if ["required", "enum", "type"].contains(&keyword) => {
                 sorted(keyword, items)
@@ -144,6 +146,10 @@ impl Walk<'_> {
             }
             _ => Some(value.clone()),
         }
+    }
+
+    fn unstated(&self, keyword: &str) -> bool {
+        keyword == "additionalProperties" && self.evaluated_by_nobody
     }
 
     fn inlined(&mut self, target: &str, depth: usize) -> Option<Value> {
@@ -161,6 +167,28 @@ impl Walk<'_> {
         self.stack.pop();
         Some(normal)
     }
+}
+
+/// Keywords of draft-07 in the words of 2020-12: tuples and dependencies.
+fn modern(members: &Map<String, Value>) -> Map<String, Value> {
+    let mut out = members.clone();
+    if out.get("items").is_some_and(Value::is_array) {
+        if let Some(first) = out.shift_remove("items") {
+            out.insert("prefixItems".to_owned(), first);
+        }
+        if let Some(rest) = out.shift_remove("additionalItems") {
+            out.insert("items".to_owned(), rest);
+        }
+    }
+    if let Some(Value::Object(dependencies)) = out.shift_remove("dependencies") {
+        for (name, needs) in dependencies {
+            let keyword = if needs.is_array() { "dependentRequired" } else { "dependentSchemas" };
+            if let Some(known) = out.entry(keyword).or_insert_with(|| json!({})).as_object_mut() {
+                known.insert(name, needs);
+            }
+        }
+    }
+    out
 }
 
 /// Arrays that are sets.
@@ -182,15 +210,21 @@ fn merged(target: Value, beside: Map<String, Value>) -> Value {
         return target;
     }
     let Value::Object(mut members) = target else { return Value::Object(beside) };
-    let interplay = ["additionalProperties", "unevaluatedProperties", "properties", "items", "if"];
+    let interplay = |keyword: &str| {
+        ONE.contains(&keyword)
+            || MANY.contains(&keyword)
+            || NAMED.contains(&keyword)
+            || ["minContains", "maxContains"].contains(&keyword)
+    };
     let apart = beside.iter().any(|(keyword, value)| {
         let annotation = ANNOTATIONS.contains(&keyword.as_str());
         let said = members.get(keyword);
         !annotation
             && (said.is_some_and(|said| said != value)
                 // Keywords that read their neighbours mean something else beside new ones.
-                || (interplay.contains(&keyword.as_str()) && said != Some(value)
-                    && members.keys().any(|known| interplay.contains(&known.as_str()))))
+                || (interplay(keyword)
+                    && said != Some(value)
+                    && members.keys().any(|known| interplay(known))))
     });
     if apart {
         let mut out = beside;

@@ -1,0 +1,480 @@
+//! Instances of a schema: few, telling, the same each time.
+//!
+//! Required members alone, all members, each member in each of its forms (every enum value, both
+//! bounds, null, empty, long), then mixtures of those. What is handed out was admitted by the schema.
+
+use regex_syntax::hir::{Hir, HirKind};
+use serde_json::{Map, Value, json};
+
+use super::Schema;
+
+/// Containers inside one another that are still filled.
+const DEEPEST: usize = 7;
+/// Forms of one place.
+const FORMS: usize = 64;
+
+/// Up to `most` different instances of `schema`, each admitted by it; empty where none was found or
+/// the schema does not compile.
+#[must_use]
+pub(crate) fn instances(schema: &Value, most: usize) -> Vec<Value> {
+    let Ok(compiled) = Schema::compile(schema) else { return Vec::new() };
+    let sampler = Sampler { root: schema };
+    let mut found: Vec<Value> = Vec::new();
+    let take = |value: Value, found: &mut Vec<Value>| {
+        if found.len() < most && compiled.admits_value(&value) && !found.contains(&value) {
+            found.push(value);
+        }
+    };
+    for value in sampler.forms(schema, 0) {
+        take(value, &mut found);
+    }
+    let mut dice = Dice(0x5EED);
+    for _ in 0..most.saturating_mul(2) {
+        if found.len() >= most {
+            break;
+        }
+        if let Some(value) = sampler.mixture(schema, &mut dice, 0) {
+            take(value, &mut found);
+        }
+    }
+    found
+}
+
+/// A fixed sequence (SplitMix64): the same samples for the same schema.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let bound = u64::try_from(bound.max(1)).unwrap_or(1);
+        usize::try_from((z ^ (z >> 31)) % bound).unwrap_or(0)
+    }
+}
+
+struct Sampler<'s> {
+    root: &'s Value,
+}
+
+impl Sampler<'_> {
+    /// The telling values of a place, plainest first.
+    fn forms(&self, schema: &Value, depth: usize) -> Vec<Value> {
+        if depth > DEEPEST {
+            return Vec::new();
+        }
+        let Some(members) = schema.as_object() else {
+            return if schema == &json!(false) { Vec::new() } else { anything() };
+        };
+        if let Some(value) = members.get("const") {
+            return vec![value.clone()];
+        }
+        if let Some(Value::Array(values)) = members.get("enum") {
+            return values.iter().take(FORMS).cloned().collect();
+        }
+        let branches = self.branches(schema);
+        if !branches.is_empty() {
+            let each = branches.iter().map(|branch| self.forms(branch, depth + 1)).collect();
+            return interleaved(each);
+        }
+        let each =
+            types_of(members).iter().map(|kind| self.of_type(kind, members, depth)).collect();
+        interleaved(each)
+    }
+
+    fn of_type(&self, kind: &str, members: &Map<String, Value>, depth: usize) -> Vec<Value> {
+        match kind {
+            "object" => self.objects(members, depth),
+            "array" => self.arrays(members, depth),
+            "string" => strings(members),
+            "integer" => numbers(members, true),
+            "number" => numbers(members, false),
+            "boolean" => vec![json!(true), json!(false)],
+            "null" => vec![Value::Null],
+            _ => anything(),
+        }
+    }
+
+    fn objects(&self, members: &Map<String, Value>, depth: usize) -> Vec<Value> {
+        let places = self.places(members, depth);
+        let mut least = Map::new();
+        let mut all = Map::new();
+        for place in &places {
+            let Some(first) = place.forms.first() else {
+                if place.required {
+                    return Vec::new();
+                }
+                continue;
+            };
+            if place.required {
+                least.insert(place.name.clone(), first.clone());
+            }
+            all.insert(place.name.clone(), first.clone());
+        }
+        let mut found = vec![Value::Object(least.clone()), Value::Object(all.clone())];
+        for place in &places {
+            for form in &place.forms {
+                for base in [&least, &all] {
+                    let mut one = base.clone();
+                    one.insert(place.name.clone(), form.clone());
+                    found.push(Value::Object(one));
+                }
+            }
+            if !place.required {
+                let mut one = all.clone();
+                one.shift_remove(&place.name);
+                found.push(Value::Object(one));
+            }
+        }
+        // Nested, the plainest few stand for the rest: the mixtures go on from there.
+        found.truncate(if depth == 0 { 4096 } else { FORMS });
+        found
+    }
+
+    /// Every declared member, every required one, and one that is not declared where that is allowed.
+    fn places(&self, members: &Map<String, Value>, depth: usize) -> Vec<Place> {
+        let required: Vec<&str> = strings_in(members.get("required"));
+        let declared = members.get("properties").and_then(Value::as_object);
+        let mut places: Vec<Place> = declared
+            .into_iter()
+            .flatten()
+            .map(|(name, schema)| Place {
+                name: name.clone(),
+                required: required.contains(&name.as_str()),
+                forms: self.forms(schema, depth + 1),
+            })
+            .collect();
+        let extra = members.get("additionalProperties").cloned().unwrap_or(json!(true));
+        let undeclared = |name: &str| declared.is_none_or(|declared| !declared.contains_key(name));
+        for name in required.iter().filter(|name| undeclared(name)) {
+            let forms = self.forms(&extra, depth + 1);
+            places.push(Place { name: (*name).to_owned(), required: true, forms });
+        }
+        if extra != json!(false) {
+            let name = self.extra_name(members);
+            let forms = self.forms(&extra, depth + 1).into_iter().take(4).collect();
+            places.push(Place { name, required: false, forms });
+        }
+        places
+    }
+
+    fn extra_name(&self, members: &Map<String, Value>) -> String {
+        let named = members.get("propertyNames").map(|names| self.forms(names, DEEPEST - 1));
+        let name = named.and_then(|names| names.first().and_then(Value::as_str).map(str::to_owned));
+        name.unwrap_or_else(|| "undeclared_".to_owned())
+    }
+
+    fn arrays(&self, members: &Map<String, Value>, depth: usize) -> Vec<Value> {
+        let bound = |name: &str| members.get(name).and_then(Value::as_u64);
+        let least = usize::try_from(bound("minItems").unwrap_or(0)).unwrap_or(0).min(FORMS);
+        let most = bound("maxItems").and_then(|most| usize::try_from(most).ok());
+        let most = most.unwrap_or(least + 3).min(least + 3);
+        let first: Vec<Vec<Value>> = members
+            .get("prefixItems")
+            .and_then(Value::as_array)
+            .map(|items| items.iter().map(|item| self.forms(item, depth + 1)).collect())
+            .unwrap_or_default();
+        let item = members.get("items").cloned().unwrap_or(json!(true));
+        let rest = self.forms(&item, depth + 1);
+        let array = |length: usize, shift: usize| -> Option<Value> {
+            (0..length)
+                .map(|at| {
+                    let forms = first.get(at).unwrap_or(&rest);
+                    (!forms.is_empty()).then(|| forms[(at + shift) % forms.len()].clone())
+                })
+                .collect::<Option<Vec<Value>>>()
+                .map(Value::Array)
+        };
+        let lengths = [least.max(1).min(most), least, most, first.len().min(most)];
+        let plain = lengths.into_iter().filter_map(|length| array(length, 0));
+        let shifted = (1..rest.len().min(FORMS)).filter_map(|at| array(least.max(1).min(most), at));
+        plain.chain(shifted).collect()
+    }
+
+    /// A random one of the values that the forms of its places combine to.
+    fn mixture(&self, schema: &Value, dice: &mut Dice, depth: usize) -> Option<Value> {
+        if depth > DEEPEST {
+            return None;
+        }
+        let branches = self.branches(schema);
+        if !branches.is_empty() {
+            return self.mixture(&branches[dice.below(branches.len())], dice, depth + 1);
+        }
+        let members = schema.as_object();
+        let plain = members.filter(|it| !it.contains_key("enum") && !it.contains_key("const"));
+        if let Some(members) = plain {
+            let types = types_of(members);
+            match types[dice.below(types.len())] {
+                "object" => return self.mixed_object(members, dice, depth),
+                "array" if dice.below(2) == 0 => {
+                    let item = members.get("items").cloned().unwrap_or(json!(true));
+                    let length = dice.below(4);
+                    return (0..length).map(|_| self.mixture(&item, dice, depth + 1)).collect();
+                }
+                _ => {}
+            }
+        }
+        let mut forms = self.forms(schema, depth);
+        let pick = dice.below(forms.len());
+        (!forms.is_empty()).then(|| forms.swap_remove(pick))
+    }
+
+    fn mixed_object(
+        &self,
+        members: &Map<String, Value>,
+        dice: &mut Dice,
+        depth: usize,
+    ) -> Option<Value> {
+        let required: Vec<&str> = strings_in(members.get("required"));
+        let density = dice.below(4);
+        let mut out = Map::new();
+        for (name, schema) in
+            members.get("properties").and_then(Value::as_object).into_iter().flatten()
+        {
+            if required.contains(&name.as_str()) {
+                out.insert(name.clone(), self.mixture(schema, dice, depth + 1)?);
+            } else if dice.below(4) <= density
+                && let Some(value) = self.mixture(schema, dice, depth + 1)
+            {
+                out.insert(name.clone(), value);
+            }
+        }
+        let extra = members.get("additionalProperties").filter(|extra| extra.is_object());
+        if let Some(extra) = extra {
+            for at in 0..dice.below(3) {
+                let name = format!("{}{at}", self.extra_name(members));
+                out.insert(name, self.mixture(extra, dice, depth + 1)?);
+            }
+        }
+        Some(Value::Object(out))
+    }
+
+    /// The schema once for each way through its `$ref`, `allOf`, `anyOf`, `oneOf`; empty where it has
+    /// none of them.
+    fn branches(&self, schema: &Value) -> Vec<Value> {
+        let Some(members) = schema.as_object() else { return Vec::new() };
+        let without = |keyword: &str| {
+            let mut rest = members.clone();
+            rest.shift_remove(keyword);
+            Value::Object(rest)
+        };
+        if let Some(target) = members.get("$ref").and_then(Value::as_str) {
+            let found = target.strip_prefix('#').and_then(|at| self.root.pointer(at));
+            return found.map(|found| both(&without("$ref"), found)).into_iter().collect();
+        }
+        if let Some(Value::Array(all)) = members.get("allOf") {
+            return vec![all.iter().fold(without("allOf"), |sum, branch| both(&sum, branch))];
+        }
+        for keyword in ["anyOf", "oneOf"] {
+            if let Some(Value::Array(any)) = members.get(keyword) {
+                let rest = without(keyword);
+                return any.iter().map(|branch| both(&rest, branch)).collect();
+            }
+        }
+        Vec::new()
+    }
+}
+
+struct Place {
+    name: String,
+    required: bool,
+    forms: Vec<Value>,
+}
+
+/// Roughly what both say: good enough to guess instances, which are checked afterwards.
+fn both(a: &Value, b: &Value) -> Value {
+    let (Some(one), Some(two)) = (a.as_object(), b.as_object()) else {
+        return if a == &json!(false) || b == &json!(false) {
+            json!(false)
+        } else if a.is_object() {
+            a.clone()
+        } else {
+            b.clone()
+        };
+    };
+    let mut out = one.clone();
+    for (keyword, value) in two {
+        let joined = match (keyword.as_str(), out.get(keyword), value) {
+            ("properties", Some(Value::Object(known)), Value::Object(new)) => {
+                let mut all = known.clone();
+                for (name, schema) in new {
+                    let schema = all.get(name).map_or(schema.clone(), |known| both(known, schema));
+                    all.insert(name.clone(), schema);
+                }
+                Value::Object(all)
+            }
+            ("required", Some(Value::Array(known)), Value::Array(new)) => {
+                known.iter().chain(new).cloned().collect()
+            }
+            ("allOf", Some(Value::Array(known)), Value::Array(new)) => {
+                known.iter().chain(new).cloned().collect()
+            }
+            ("enum", Some(Value::Array(known)), Value::Array(new)) => {
+                known.iter().filter(|value| new.contains(value)).cloned().collect()
+            }
+            _ => value.clone(),
+        };
+        out.insert(keyword.clone(), joined);
+    }
+    Value::Object(out)
+}
+
+fn interleaved(each: Vec<Vec<Value>>) -> Vec<Value> {
+    let longest = each.iter().map(Vec::len).max().unwrap_or(0);
+    (0..longest)
+        .flat_map(|at| each.iter().filter_map(move |forms| forms.get(at).cloned()))
+        .collect()
+}
+
+fn anything() -> Vec<Value> {
+    vec![json!("text"), json!(7), json!(true), Value::Null, json!([]), json!({}), json!(0.5)]
+}
+
+/// The types that a schema names, or that its keywords speak of, or all.
+fn types_of(members: &Map<String, Value>) -> Vec<&str> {
+    match members.get("type") {
+        Some(Value::String(one)) => return vec![one],
+        Some(types @ Value::Array(_)) => return strings_in(Some(types)),
+        _ => {}
+    }
+    if members.contains_key("properties") || members.contains_key("required") {
+        return vec!["object"];
+    }
+    if members.contains_key("items") {
+        return vec!["array"];
+    }
+    vec!["string", "integer", "boolean", "null", "array", "object", "number"]
+}
+
+fn strings_in(value: Option<&Value>) -> Vec<&str> {
+    value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+fn strings(members: &Map<String, Value>) -> Vec<Value> {
+    let bound = |name: &str| members.get(name).and_then(Value::as_u64);
+    let least = usize::try_from(bound("minLength").unwrap_or(0)).unwrap_or(0).min(4096);
+    let most = bound("maxLength").and_then(|most| usize::try_from(most).ok());
+    let texts: Vec<String> = if let Some(pattern) = members.get("pattern").and_then(Value::as_str) {
+        matching(pattern)
+    } else if let Some(format) = members.get("format").and_then(Value::as_str) {
+        formatted(format)
+    } else {
+        ["a", "", "0", "12", "true", "null", "Zürich, 😀 \"q\" \\", " a  b\n", "2024-02-29", "1.5"]
+            .map(str::to_owned)
+            .to_vec()
+    };
+    let longest = most.filter(|most| *most <= 4096).map(|most| "m".repeat(most));
+    let fitted = |text: String| {
+        let length = text.chars().count();
+        let text = if length < least { text + &"x".repeat(least - length) } else { text };
+        match most {
+            Some(most) => json!(text.chars().take(most).collect::<String>()),
+            None => json!(text),
+        }
+    };
+    texts.into_iter().chain(longest).map(fitted).collect()
+}
+
+fn formatted(format: &str) -> Vec<String> {
+    let texts: &[&str] = match format {
+        "date-time" => &["2024-02-29T23:59:59Z", "1999-12-31T00:00:00.5+02:00"],
+        "date" => &["2024-02-29", "1999-12-31"],
+        "time" => &["23:59:59Z", "00:00:00.5+02:00"],
+        "duration" => &["P1DT2H"],
+        "email" | "idn-email" => &["a@example.org"],
+        "uuid" => &["6f2c1f5e-7d0b-4c57-9a51-0f6b0f2a9d11"],
+        "uri" | "url" | "iri" => &["https://example.org/a?b=c#d"],
+        "uri-reference" | "iri-reference" => &["/a/b", "https://example.org/"],
+        "hostname" | "idn-hostname" => &["example.org"],
+        "ipv4" => &["192.0.2.1"],
+        "ipv6" => &["2001:db8::1"],
+        "json-pointer" => &["/a/0"],
+        "regex" => &["^a+$"],
+        _ => &["a", ""],
+    };
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+/// Texts that a pattern matches: each repetition at its least, at one, and a little above.
+fn matching(pattern: &str) -> Vec<String> {
+    let Ok(hir) = regex_syntax::parse(pattern) else { return vec!["a".to_owned()] };
+    let mut texts: Vec<String> = (0..4)
+        .map(|turn| {
+            let mut text = String::new();
+            spell(&hir, turn, &mut text);
+            text
+        })
+        .collect();
+    texts.dedup();
+    texts
+}
+
+fn spell(hir: &Hir, turn: usize, out: &mut String) {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => {}
+        HirKind::Literal(literal) => out.push_str(&String::from_utf8_lossy(&literal.0)),
+        HirKind::Class(class) => {
+            let ranges = match class {
+                regex_syntax::hir::Class::Unicode(class) => {
+                    class.iter().map(|range| (range.start(), range.end())).collect::<Vec<_>>()
+                }
+                regex_syntax::hir::Class::Bytes(class) => class
+                    .iter()
+                    .map(|range| (char::from(range.start()), char::from(range.end())))
+                    .collect(),
+            };
+            // A printable range where there is one: the last has the plainest letters.
+            let plain = ranges.iter().rev().find(|(start, _)| start.is_ascii_graphic());
+            if let Some((start, end)) = plain.or(ranges.first()) {
+                out.push(if turn.is_multiple_of(2) { *start } else { *end });
+            }
+        }
+        HirKind::Repetition(repetition) => {
+            let least = repetition.min as usize;
+            let most = repetition.max.map_or(least + turn, |most| most as usize);
+            for _ in 0..(least + turn).min(most).min(4096) {
+                spell(&repetition.sub, turn, out);
+            }
+        }
+        HirKind::Capture(capture) => spell(&capture.sub, turn, out),
+        HirKind::Concat(parts) => parts.iter().for_each(|part| spell(part, turn, out)),
+        HirKind::Alternation(ways) => {
+            if let Some(way) = ways.get(turn % ways.len().max(1)) {
+                spell(way, turn, out);
+            }
+        }
+    }
+}
+
+fn numbers(members: &Map<String, Value>, whole: bool) -> Vec<Value> {
+    let bound = |name: &str| members.get(name).and_then(Value::as_f64);
+    let step = bound("multipleOf").unwrap_or(if whole { 1.0 } else { 0.5 });
+    let least = bound("minimum").or(bound("exclusiveMinimum").map(|least| least + step));
+    let most = bound("maximum").or(bound("exclusiveMaximum").map(|most| most - step));
+    let middle = least.or(most).unwrap_or(1.0);
+    let plain = [0.0, 1.0, -1.0, 2.0, 42.0, 1_000_000.0, -7.0];
+    let mut found: Vec<f64> = vec![middle];
+    found.extend(least);
+    found.extend(most);
+    found.extend([middle + step, middle - step, 3.0 * step]);
+    found.extend(plain);
+    if !whole {
+        found.extend([0.5, -2.25, 1e21, 1e-7]);
+    }
+    let within = |value: &f64| {
+        least.is_none_or(|least| *value >= least)
+            && most.is_none_or(|most| *value <= most)
+            && (!whole || value.fract() == 0.0)
+    };
+    found.into_iter().filter(within).map(number).collect()
+}
+
+/// Whole numbers as JSON integers where they are exact.
+fn number(value: f64) -> Value {
+    #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53, so exact")]
+    if value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0 {
+        return json!(value as i64);
+    }
+    json!(value)
+}
