@@ -3,10 +3,8 @@
 //! Never here: loops, clocks, code from outside. A routine that fails leaves nothing half-applied.
 
 mod compiled;
-mod image;
 mod model;
 mod proof;
-mod values;
 
 pub use compiled::{CompileError, CompiledRoutine, Failure, Mapped};
 pub use model::{CaseArm, CastTo, ErrorMap, Extracted, MapEntry, Op, RoutineDoc, ToolRoutine};
