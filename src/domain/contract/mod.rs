@@ -8,7 +8,9 @@
 //! Never here: a schema that is compiled without having passed its cost gate; a contract that is
 //! changed after it was sealed. Whoever checks, mints the proof: only sealing and opening make a `Sealed`.
 
+mod applied;
 mod compare;
+mod cost;
 mod draft;
 mod explain;
 mod headers;
@@ -16,6 +18,7 @@ mod manifest;
 mod meaning;
 mod model;
 mod normal;
+mod refused;
 mod sample;
 mod schema;
 mod seal;
@@ -31,7 +34,13 @@ pub use model::{
     Provenance, ProvenanceKind, Role, Rollback, Signing, SigningAlgorithm, TelemetryTerms,
     TermSource,
 };
+pub use refused::SchemaRefused;
 pub(crate) use sample::instances;
-pub use schema::{Schema, SchemaRefused, Violation};
+pub use schema::{Judgement, Schema, Violation};
 pub use seal::{ChainFault, SealError, SealFault, Sealed, Signer, seal, verify_chain};
 pub use tool::{Hints, Surface, Tool};
+
+#[cfg(test)]
+mod cost_tests;
+#[cfg(test)]
+mod schema_tests;

@@ -1,6 +1,7 @@
 //! A flat tape of nodes over the text it was read from.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use serde_json::{Map, Number, Value};
@@ -9,7 +10,7 @@ use super::keys::Room;
 use super::node::{Kind, Marks, Node};
 use super::number::Decimal;
 use super::scan::{Limits, ParseError, ParseFault, scan};
-use super::text::unescape;
+use super::text::{self, unescape};
 
 /// What a kept tape may hold between two documents: 16 bytes a node, so 4 MiB.
 const KEPT_NODES: usize = 1 << 18;
@@ -40,8 +41,8 @@ impl Tape {
         }
         let text = std::str::from_utf8(text)
             .map_err(|e| ParseError { fault: ParseFault::Utf8, offset: e.valid_up_to() })?;
-        scan(text, limits, &mut self.nodes, &mut self.room)?;
-        Ok(Document { text, nodes: &self.nodes })
+        let depth = scan(text, limits, &mut self.nodes, &mut self.room)?;
+        Ok(Document { text, nodes: &self.nodes, depth })
     }
 }
 
@@ -50,6 +51,7 @@ impl Tape {
 pub struct Document<'t> {
     text: &'t str,
     nodes: &'t [Node],
+    depth: u32,
 }
 
 impl<'t> Document<'t> {
@@ -57,6 +59,18 @@ impl<'t> Document<'t> {
     #[must_use]
     pub fn root(self) -> Item<'t> {
         Item { document: self, at: 0 }
+    }
+
+    /// How many values and keys it has.
+    #[must_use]
+    pub fn nodes(self) -> usize {
+        self.nodes.len()
+    }
+
+    /// How many containers stand inside one another where it is deepest.
+    #[must_use]
+    pub fn depth(self) -> u32 {
+        self.depth
     }
 
     /// The whole text.
@@ -80,6 +94,12 @@ impl<'t> Item<'t> {
 
     fn bytes(self) -> &'t [u8] {
         self.document.text.as_bytes()
+    }
+
+    /// The document it stands in.
+    #[must_use]
+    pub fn document(self) -> Document<'t> {
+        self.document
     }
 
     /// What it is.
@@ -133,6 +153,34 @@ impl<'t> Item<'t> {
             (Kind::String, false) => Cow::Borrowed(content),
             _ => Cow::Borrowed(""),
         }
+    }
+
+    /// How many code points a string has; half of a surrogate pair counts as one.
+    pub(super) fn code_points(self) -> Option<u64> {
+        let node = self.node();
+        let content = node.content(self.bytes());
+        let count = if node.has(Marks::ESCAPED) {
+            text::code_points(content).count()
+        } else {
+            // Every code point has one byte that is not a continuation.
+            content.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
+        };
+        (node.kind() == Kind::String).then_some(count as u64)
+    }
+
+    /// Order of two strings by code point, escapes resolved.
+    pub(super) fn compare_text(self, other: Self) -> Ordering {
+        self.node().compare(other.node(), self.bytes())
+    }
+
+    /// How many nodes it takes, itself included.
+    pub(super) fn weight(self) -> u64 {
+        u64::from(self.node().next.saturating_sub(self.at))
+    }
+
+    /// What tells it from every other value of this document.
+    pub(super) fn place(self) -> (usize, u32) {
+        (self.document.nodes.as_ptr().addr(), self.at)
     }
 
     /// `true` or `false`.

@@ -11,6 +11,7 @@
 
 mod canonical;
 mod document;
+mod judged;
 mod keys;
 mod node;
 mod number;
@@ -20,6 +21,10 @@ mod text;
 
 pub use canonical::{CanonicalError, canonical, canonical_digest};
 pub use document::{Document, Item, Items, Members, Tape};
+pub use judged::{
+    Fuel, FuelSpent, InPlace, Judged, JudgedArray, JudgedItems, JudgedMembers, JudgedNumber,
+    JudgedObject,
+};
 pub use node::Kind;
 pub use scan::{Limits, ParseError, ParseFault};
 pub use splice::{Edit, quote, splice};

@@ -85,7 +85,6 @@ impl<'t> Decimal<'t> {
             .try_fold(0_i128, |sum, digit| sum.checked_mul(10)?.checked_add(digit))
     }
 
-    #[allow(dead_code, reason = "the judge that compares numbers exactly comes next")]
     /// Exact order of two numbers.
     pub(super) fn compare(&self, other: &Self) -> Ordering {
         let sign = |number: &Self| match (number.is_zero(), number.negative) {

@@ -57,7 +57,7 @@ pub enum ParseFault {
 /// No container is open.
 const OUTSIDE: u32 = u32::MAX;
 
-/// Reads one text into `nodes`; `keys` is room for sorting the keys of large objects.
+/// Reads one text into `nodes` and tells how deep it goes; `room` is for sorting keys.
 ///
 /// # Errors
 /// What is wrong and at which byte.
@@ -66,7 +66,7 @@ pub(super) fn scan(
     limits: Limits,
     nodes: &mut Vec<Node>,
     room: &mut keys::Room,
-) -> Result<(), ParseError> {
+) -> Result<u32, ParseError> {
     nodes.clear();
     if u32::try_from(text.len()).is_err() {
         return Err(ParseError { fault: ParseFault::TooMany, offset: u32::MAX as usize });
@@ -80,8 +80,10 @@ pub(super) fn scan(
         open: OUTSIDE,
         count: 0,
         depth: 0,
+        deepest: 0,
     };
-    scan.document()
+    scan.document()?;
+    Ok(scan.deepest)
 }
 
 struct Scan<'s> {
@@ -94,6 +96,7 @@ struct Scan<'s> {
     open: u32,
     count: u32,
     depth: u32,
+    deepest: u32,
 }
 
 impl Scan<'_> {
@@ -166,6 +169,7 @@ impl Scan<'_> {
         self.push(Node::new(kind, Marks::NONE, place(self.at), 0, parent))?;
         self.at += 1;
         self.depth += 1;
+        self.deepest = self.deepest.max(self.depth);
         self.count = 0;
         self.skip_space();
         if self.bytes.get(self.at) == Some(&close) {
@@ -182,10 +186,11 @@ impl Scan<'_> {
     fn leave(&mut self, keyed: bool) -> Result<(), ParseError> {
         self.at += 1;
         let (next, end, first) = (place(self.nodes.len()), place(self.at), self.open + 1);
-        if keyed && self.count > 1 {
-            if let Some(offset) = self.room.duplicate(self.bytes, self.nodes, first, self.count) {
-                return Err(ParseError { fault: ParseFault::DuplicateKey, offset });
-            }
+        if keyed
+            && self.count > 1
+            && let Some(offset) = self.room.duplicate(self.bytes, self.nodes, first, self.count)
+        {
+            return fault(ParseFault::DuplicateKey, offset);
         }
         let node = &mut self.nodes[self.open as usize];
         let parent = node.next;
@@ -255,11 +260,12 @@ impl Scan<'_> {
     fn unicode(&self, at: usize, marks: &mut Marks) -> Result<usize, ParseError> {
         let unit = self.unit(at + 2)?;
         let after = at + 6;
-        if text::is_high(unit) && self.bytes.get(after..after + 2) == Some(b"\\u") {
-            if text::is_low(self.unit(after + 2)?) {
-                return Ok(after + 6);
-            }
-            // What follows is an escape of its own, read again on its turn.
+        // What follows and is no second half is an escape of its own, read again on its turn.
+        if text::is_high(unit)
+            && self.bytes.get(after..after + 2) == Some(b"\\u")
+            && text::is_low(self.unit(after + 2)?)
+        {
+            return Ok(after + 6);
         }
         if text::is_high(unit) || text::is_low(unit) {
             *marks = marks.and(Marks::LONE);

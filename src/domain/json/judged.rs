@@ -1,0 +1,400 @@
+//! A document as jsonschema sees it: its traits over the tape, so that a reply is judged in place.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::cmp::Ordering;
+
+use jsonschema::JsonType;
+use jsonschema::json::{Array, Json, JsonNumber, Node, NodeIdentity, Object};
+use serde_json::{Number, Value};
+
+use super::document::{Item, Items, Members, to_number};
+use super::node::Kind;
+use super::number::Decimal;
+
+/// How many looks at a document a judgement may take: a regular one needs a few a node, and what
+/// needs far more is a schema made to burn the processor, which no timeout could stop.
+///
+/// Running out unwinds with [`FuelSpent`], without a panic message; whoever asks catches it.
+#[derive(Debug)]
+pub struct Fuel(Cell<u64>);
+
+/// What unwinds when a judgement has used up its [`Fuel`].
+#[derive(Debug)]
+pub struct FuelSpent;
+
+impl Fuel {
+    /// As much as stated.
+    #[must_use]
+    pub fn new(looks: u64) -> Self {
+        Self(Cell::new(looks))
+    }
+
+    #[inline]
+    fn burn(&self, looks: u64) {
+        match self.0.get().checked_sub(looks) {
+            Some(left) => self.0.set(left),
+            None => spent(),
+        }
+    }
+}
+
+#[cold]
+fn spent() -> ! {
+    std::panic::resume_unwind(Box::new(FuelSpent))
+}
+
+/// The representation to compile a validator for (`jsonschema::options_for`).
+#[derive(Debug)]
+pub struct InPlace;
+
+impl Json for InPlace {
+    type Node<'a> = Judged<'a>;
+    type PreparedKey = Box<str>;
+    /// Where look-ups walk the members, one walk for all of them is cheaper in small objects.
+    const KEYS_PER_LOOKUP: usize = 4;
+    type StringBuffer = ();
+
+    fn prepare_key(key: &str) -> Box<str> {
+        key.into()
+    }
+
+    fn with_string_node<T>((): &mut (), string: &str, f: impl FnOnce(Judged<'_>) -> T) -> T {
+        f(Judged(What::Name(string)))
+    }
+}
+
+/// A value under judgement.
+#[derive(Clone, Debug)]
+pub struct Judged<'a>(What<'a>);
+
+#[derive(Clone, Debug)]
+enum What<'a> {
+    Item(Item<'a>, &'a Fuel),
+    /// The name of a member, for `propertyNames`; a lone surrogate in it stands as U+FFFD.
+    Name(&'a str),
+}
+
+impl<'a> Judged<'a> {
+    /// Puts a value under judgement.
+    #[must_use]
+    pub fn new(item: Item<'a>, fuel: &'a Fuel) -> Self {
+        Self(What::Item(item, fuel))
+    }
+
+    /// Whether this is a string with half of a surrogate pair: legal, but text for nobody.
+    #[must_use]
+    pub fn is_torn_string(&self) -> bool {
+        match self.0 {
+            What::Item(item, _) => item.kind() == Kind::String && item.as_str().is_none(),
+            What::Name(_) => false,
+        }
+    }
+
+    /// The value and its fuel, where it is of this kind.
+    #[inline]
+    fn of_kind(&self, kind: Kind) -> Option<(Item<'a>, &'a Fuel)> {
+        match self.0 {
+            What::Item(item, fuel) => {
+                fuel.burn(1);
+                (item.kind() == kind).then_some((item, fuel))
+            }
+            What::Name(_) => None,
+        }
+    }
+}
+
+impl<'a> Node<'a, InPlace> for Judged<'a> {
+    type Object = JudgedObject<'a>;
+    type Array = JudgedArray<'a>;
+    type Number = JudgedNumber<'a>;
+
+    #[inline]
+    fn as_object(&self) -> Option<JudgedObject<'a>> {
+        self.of_kind(Kind::Object).map(|(item, fuel)| JudgedObject { item, fuel })
+    }
+
+    #[inline]
+    fn as_array(&self) -> Option<JudgedArray<'a>> {
+        self.of_kind(Kind::Array).map(|(item, fuel)| JudgedArray { item, fuel })
+    }
+
+    fn as_string(&self) -> Option<Cow<'a, str>> {
+        match self.0 {
+            What::Name(name) => Some(Cow::Borrowed(name)),
+            What::Item(item, fuel) => {
+                fuel.burn(1 + item.span().len() as u64 / 64);
+                item.as_str()
+            }
+        }
+    }
+
+    fn as_number(&self) -> Option<JudgedNumber<'a>> {
+        self.of_kind(Kind::Number).map(|(item, _)| JudgedNumber { text: item.raw() })
+    }
+
+    fn as_boolean(&self) -> Option<bool> {
+        self.of_kind(Kind::Bool)?.0.as_bool()
+    }
+
+    fn is_null(&self) -> bool {
+        self.of_kind(Kind::Null).is_some()
+    }
+
+    fn is_number(&self) -> bool {
+        self.of_kind(Kind::Number).is_some()
+    }
+
+    #[inline]
+    fn json_type(&self) -> JsonType {
+        let What::Item(item, fuel) = self.0 else { return JsonType::String };
+        fuel.burn(1);
+        match item.kind() {
+            Kind::Null => JsonType::Null,
+            Kind::Bool => JsonType::Boolean,
+            Kind::Number => JsonType::Number,
+            Kind::String => JsonType::String,
+            Kind::Array => JsonType::Array,
+            Kind::Object => JsonType::Object,
+        }
+    }
+
+    fn string_length(&self) -> Option<u64> {
+        match self.0 {
+            What::Name(name) => Some(name.chars().count() as u64),
+            What::Item(item, fuel) => {
+                fuel.burn(1 + item.span().len() as u64 / 64);
+                item.code_points()
+            }
+        }
+    }
+
+    fn equals_value(&self, expected: &Value) -> bool {
+        match self.0 {
+            What::Name(name) => expected.as_str() == Some(name),
+            What::Item(item, fuel) => equal(item, expected, fuel),
+        }
+    }
+
+    /// Only errors ask for it, and no violation carries the value: none is built.
+    fn to_value(&self) -> Cow<'a, Value> {
+        Cow::Owned(Value::Null)
+    }
+
+    fn identity(&self) -> Option<NodeIdentity> {
+        match self.0 {
+            What::Name(_) => None,
+            What::Item(item, _) => {
+                let (address, tag) = item.place();
+                Some(NodeIdentity::tagged(address, tag))
+            }
+        }
+    }
+}
+
+/// Equality with a value of a schema: numbers as numbers, torn strings never.
+fn equal(item: Item<'_>, expected: &Value, fuel: &Fuel) -> bool {
+    fuel.burn(1);
+    match expected {
+        Value::Null => item.kind() == Kind::Null,
+        Value::Bool(expected) => item.as_bool() == Some(*expected),
+        Value::Number(expected) => {
+            item.kind() == Kind::Number && equal_number(item.raw(), expected)
+        }
+        Value::String(expected) => item.as_str().is_some_and(|text| text == expected.as_str()),
+        Value::Array(expected) => {
+            item.kind() == Kind::Array
+                && item.len() == expected.len()
+                && item.items().zip(expected).all(|(item, expected)| equal(item, expected, fuel))
+        }
+        Value::Object(expected) => {
+            item.kind() == Kind::Object
+                && item.len() == expected.len()
+                && item.members().all(|(key, value)| {
+                    let expected = key.as_str().and_then(|key| expected.get(key.as_ref()));
+                    expected.is_some_and(|expected| equal(value, expected, fuel))
+                })
+        }
+    }
+}
+
+fn equal_number(text: &str, expected: &Number) -> bool {
+    let number = JudgedNumber { text };
+    match (expected.as_i64(), expected.as_u64()) {
+        (Some(expected), _) => number.as_i64() == Some(expected),
+        (None, Some(expected)) => number.as_u64() == Some(expected),
+        // A fraction, or an integer beyond 64 bits: the schema itself keeps no more than an f64.
+        (None, None) => match (number.as_i64(), number.as_u64()) {
+            (None, None) => number.as_f64() == expected.as_f64(),
+            _ => Decimal::read(text).compare(&Decimal::read(&expected.to_string())).is_eq(),
+        },
+    }
+}
+
+/// A number under judgement: its text.
+#[derive(Clone, Copy, Debug)]
+pub struct JudgedNumber<'a> {
+    text: &'a str,
+}
+
+impl JudgedNumber<'_> {
+    fn integer(&self) -> Option<i128> {
+        if self.text.len() <= 19 && self.is_written_as_integer() {
+            return self.text.parse::<i64>().ok().map(i128::from);
+        }
+        Decimal::read(self.text).integer()
+    }
+}
+
+impl JsonNumber for JudgedNumber<'_> {
+    fn as_u64(&self) -> Option<u64> {
+        self.integer()?.try_into().ok()
+    }
+
+    fn as_i64(&self) -> Option<i64> {
+        self.integer()?.try_into().ok()
+    }
+
+    /// The nearest; none beyond f64, which jsonschema then takes as larger than any limit.
+    fn as_f64(&self) -> Option<f64> {
+        self.text.parse::<f64>().ok().filter(|number| number.is_finite())
+    }
+
+    fn as_str(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.text)
+    }
+
+    fn to_number(&self) -> Cow<'_, Number> {
+        Cow::Owned(to_number(self.text))
+    }
+
+    fn is_integer(&self) -> bool {
+        self.is_written_as_integer() || Decimal::read(self.text).is_integer()
+    }
+
+    fn is_written_as_integer(&self) -> bool {
+        !self.text.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E'))
+    }
+}
+
+/// An object under judgement.
+#[derive(Clone, Copy, Debug)]
+pub struct JudgedObject<'a> {
+    item: Item<'a>,
+    fuel: &'a Fuel,
+}
+
+impl<'a> Object<'a, InPlace> for JudgedObject<'a> {
+    type Node = Judged<'a>;
+    type MemberName = Cow<'a, str>;
+    type MembersIter = JudgedMembers<'a>;
+
+    fn len(&self) -> usize {
+        self.item.len()
+    }
+
+    #[inline]
+    fn get(&self, key: &Box<str>) -> Option<Judged<'a>> {
+        self.fuel.burn(1);
+        self.item.get(key).map(|item| Judged::new(item, self.fuel))
+    }
+
+    fn members(&self) -> JudgedMembers<'a> {
+        JudgedMembers { members: self.item.members(), fuel: self.fuel }
+    }
+}
+
+/// Members under judgement.
+#[derive(Clone, Debug)]
+pub struct JudgedMembers<'a> {
+    members: Members<'a>,
+    fuel: &'a Fuel,
+}
+
+impl<'a> Iterator for JudgedMembers<'a> {
+    type Item = (Cow<'a, str>, Judged<'a>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let (key, value) = self.members.next()?;
+        self.fuel.burn(1);
+        Some((key.lossy(), Judged::new(value, self.fuel)))
+    }
+}
+
+/// An array under judgement.
+#[derive(Clone, Copy, Debug)]
+pub struct JudgedArray<'a> {
+    item: Item<'a>,
+    fuel: &'a Fuel,
+}
+
+impl<'a> Array<'a, InPlace> for JudgedArray<'a> {
+    type Node = Judged<'a>;
+    type ElementsIter = JudgedItems<'a>;
+
+    fn len(&self) -> usize {
+        self.item.len()
+    }
+
+    fn elements(&self) -> JudgedItems<'a> {
+        JudgedItems { items: self.item.items(), fuel: self.fuel }
+    }
+
+    fn is_unique(&self) -> bool {
+        let mut items: Vec<_> = self.item.items().collect();
+        self.fuel.burn(self.item.weight());
+        items.sort_unstable_by(|a, b| order(*a, *b, self.fuel));
+        items.windows(2).all(|pair| order(pair[0], pair[1], self.fuel).is_ne())
+    }
+}
+
+/// Items under judgement.
+#[derive(Clone, Debug)]
+pub struct JudgedItems<'a> {
+    items: Items<'a>,
+    fuel: &'a Fuel,
+}
+
+impl<'a> Iterator for JudgedItems<'a> {
+    type Item = Judged<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Judged<'a>> {
+        let item = self.items.next()?;
+        self.fuel.burn(1);
+        Some(Judged::new(item, self.fuel))
+    }
+}
+
+/// A total order in which equal values meet: by kind, then by content, exactly.
+fn order(a: Item<'_>, b: Item<'_>, fuel: &Fuel) -> Ordering {
+    fuel.burn(1);
+    (a.kind() as u8).cmp(&(b.kind() as u8)).then_with(|| match a.kind() {
+        Kind::Null => Ordering::Equal,
+        Kind::Bool => a.as_bool().cmp(&b.as_bool()),
+        Kind::Number => Decimal::read(a.raw()).compare(&Decimal::read(b.raw())),
+        Kind::String => a.compare_text(b),
+        Kind::Array => a.len().cmp(&b.len()).then_with(|| {
+            let pairs = a.items().zip(b.items());
+            first_difference(pairs.map(|(a, b)| order(a, b, fuel)))
+        }),
+        Kind::Object => a.len().cmp(&b.len()).then_with(|| {
+            let (a, b) = (by_name(a, fuel), by_name(b, fuel));
+            first_difference(a.into_iter().zip(b).map(|((a_key, a), (b_key, b))| {
+                a_key.compare_text(b_key).then_with(|| order(a, b, fuel))
+            }))
+        }),
+    })
+}
+
+fn first_difference(mut orders: impl Iterator<Item = Ordering>) -> Ordering {
+    orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+}
+
+fn by_name<'a>(object: Item<'a>, fuel: &Fuel) -> Vec<(Item<'a>, Item<'a>)> {
+    let mut members: Vec<_> = object.members().collect();
+    fuel.burn(members.len() as u64);
+    members.sort_unstable_by(|(a, _), (b, _)| a.compare_text(*b));
+    members
+}
