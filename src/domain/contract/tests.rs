@@ -103,7 +103,7 @@ fn a_first_version_promises_each_tool_as_it_was_listed() {
     assert_eq!(sealed.intents.len(), 2);
     assert_eq!(sealed.expiry, AT.plus(Millis(7 * DAY.0)));
     let said = explain(&sealed);
-    for words in ["search", "book", "1.0.0", "first-use", "2026-10-"] {
+    for words in ["search", "book", "1.0.0", "first-use", "2026-09-28", "7 days"] {
         assert!(said.contains(words), "{words} in {said}");
     }
 }
