@@ -1,1 +1,23 @@
-//! config.
+//! From a YAML file or a few flags to the settings of every room.
+//!
+//! ```text
+//!   text ─► tree (with places) ─► check against the schema ─► raw ─► settings
+//!                 └──────────── every fault, with line, column and caret ──┘
+//! ```
+//!
+//! Never here: a default that differs from the room's own, a fault told without its place, a fault
+//! kept back because another came first.
+
+mod check;
+mod fault;
+mod load;
+mod raw;
+mod settings;
+mod tree;
+
+pub use fault::{ConfigError, Fault, Place};
+pub use load::{Flags, PeerFlag, load, schema};
+pub use settings::{Peer, Settings};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+//! What is true: the settings of every room, built from a file that was checked.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::raw::{self, Raw};
+use crate::control::{self, PeerSettings};
+use crate::domain::json::Limits;
+use crate::domain::message::{Millis, PeerId};
+use crate::wire::transport::{guard, server, upstream};
+use crate::{proxy, store, telemetry};
+
+/// The settings of every room.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The proxy's listener.
+    pub listen: server::Settings,
+    /// The data plane.
+    pub proxy: proxy::Settings,
+    /// The control plane, with what holds for each peer.
+    pub control: control::Settings,
+    /// The state directory.
+    pub store: store::Settings,
+    /// Logs.
+    pub telemetry: telemetry::Settings,
+    /// The admin listener.
+    pub admin: server::Settings,
+    /// Whether anything is written to the state directory; only a demonstration does without.
+    pub keep_state: bool,
+    /// How each peer is dialled, in the order of `control.peers`.
+    pub peers: Vec<Peer>,
+}
+
+/// How a peer is dialled.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The name the operator gave it.
+    pub id: PeerId,
+    /// Its URL.
+    pub url: String,
+    /// How it is dialled.
+    pub upstream: upstream::Settings,
+}
+
+/// A fault by the keys that lead to it.
+pub(super) type Named = (Vec<String>, String);
+
+impl Settings {
+    /// Builds the settings of every room, or tells all that is wrong.
+    pub(super) fn build(raw: &Raw) -> Result<Self, Vec<Named>> {
+        let mut faults = Vec::new();
+        let listen = address(&raw.proxy.listen, "proxy", &mut faults);
+        let admin = address(&raw.admin.listen, "admin", &mut faults);
+        if listen == admin && listen.port() != 0 && faults.is_empty() {
+            faults.push((
+                keys(&["admin", "listen"]),
+                format!("expected another address than `proxy.listen`, got `{admin}` for both"),
+            ));
+        }
+        if raw.limits.reply_bytes > raw.limits.held_bytes {
+            faults.push((
+                keys(&["limits", "held_bytes"]),
+                format!(
+                    "expected at least `limits.reply_bytes` ({}), got {}",
+                    raw.limits.reply_bytes, raw.limits.held_bytes
+                ),
+            ));
+        }
+        if raw.peers.is_empty() {
+            faults.push((
+                keys(&["peers"]),
+                "expected at least one peer; write `peers: { NAME: { url: URL } }`, or give --peer URL"
+                    .to_owned(),
+            ));
+        }
+        for (name, peer) in &raw.peers {
+            peer_faults(name, peer, &mut faults);
+        }
+        if faults.is_empty() { Ok(Self::of(raw, listen, admin)) } else { Err(faults) }
+    }
+
+    fn of(raw: &Raw, listen: SocketAddr, admin: SocketAddr) -> Self {
+        let (proxy, limits) = (&raw.proxy, &raw.limits);
+        Self {
+            listen: server::Settings {
+                threads: proxy.threads,
+                ..listener(raw, listen, proxy.tls.as_ref(), &proxy.hosts, &proxy.origins)
+            },
+            proxy: proxy::Settings {
+                routing: match proxy.routing {
+                    raw::Routing::Automatic => proxy::Routing::Automatic,
+                    raw::Routing::ByName => proxy::Routing::ByName,
+                },
+                heal_wait_ms: proxy.heal_wait_ms,
+                seal_wait_ms: proxy.seal_wait_ms,
+                request_bytes: limits.request_bytes,
+                reply_bytes: limits.reply_bytes,
+                held_bytes: limits.held_bytes,
+                document: Limits { depth: limits.depth, nodes: limits.nodes },
+                offload_bytes: proxy.offload_bytes,
+                exchanges: limits.exchanges,
+                sessions: proxy.sessions,
+                session_ttl_ms: proxy.session_ttl_ms,
+            },
+            control: control::Settings {
+                peers: raw.peers.iter().map(|(name, peer)| peer_settings(name, peer)).collect(),
+                evidence_every: Millis(raw.control.evidence_every_ms),
+                cached_routines: raw.control.cached_routines,
+            },
+            store: store::Settings {
+                dir: raw.state.dir.clone(),
+                segment_bytes: raw.state.segment_bytes,
+            },
+            telemetry: telemetry::Settings {
+                format: match raw.log.format {
+                    raw::LogFormat::Plain => telemetry::LogFormat::Plain,
+                    raw::LogFormat::Json => telemetry::LogFormat::Json,
+                },
+                filter: raw.log.filter.clone(),
+            },
+            admin: server::Settings {
+                threads: Some(1),
+                ..listener(raw, admin, raw.admin.tls.as_ref(), &raw.admin.hosts, &raw.admin.origins)
+            },
+            keep_state: true,
+            peers: raw.peers.iter().map(|(name, peer)| dialled(raw, name, peer)).collect(),
+        }
+    }
+}
+
+fn listener(
+    raw: &Raw,
+    listen: SocketAddr,
+    tls: Option<&raw::Tls>,
+    hosts: &[String],
+    origins: &[String],
+) -> server::Settings {
+    let (limits, timeouts) = (&raw.limits, &raw.timeouts);
+    server::Settings {
+        listen,
+        tls: tls.map(|files| server::TlsFiles {
+            certificates: files.certificates.clone(),
+            key: files.key.clone(),
+        }),
+        guard: guard::Settings { hosts: hosts.to_vec(), origins: origins.to_vec() },
+        first_byte: Duration::from_millis(timeouts.first_byte_ms),
+        head: Duration::from_millis(timeouts.head_ms),
+        receipt: Duration::from_millis(timeouts.receipt_ms),
+        idle: Duration::from_millis(timeouts.idle_ms),
+        head_bytes: limits.head_bytes,
+        headers: limits.headers,
+        connections: limits.connections,
+        streams: limits.streams,
+        ..server::Settings::default()
+    }
+}
+
+fn dialled(raw: &Raw, name: &str, peer: &raw::Peer) -> Peer {
+    Peer {
+        id: PeerId::from(name),
+        url: peer.url.clone(),
+        upstream: upstream::Settings {
+            connect: Duration::from_millis(raw.timeouts.connect_ms),
+            handshake: Duration::from_millis(raw.timeouts.handshake_ms),
+            keep_idle: Duration::from_millis(raw.timeouts.keep_idle_ms),
+            http2: peer.http2,
+            authorities: peer.roots.clone(),
+            head_bytes: raw.limits.head_bytes,
+            headers: raw.limits.headers,
+            ..upstream::Settings::default()
+        },
+    }
+}
+
+fn peer_settings(name: &str, peer: &raw::Peer) -> PeerSettings {
+    let modes = peer.tools.iter().filter_map(|(tool, keys)| Some((tool.clone(), keys.mode?)));
+    PeerSettings {
+        mode: peer.mode,
+        tools: modes.collect(),
+        seal: peer.seal.into(),
+        lifetime: Millis(peer.lifetime_ms),
+        max_age: peer.surface.max_age_ms.map(Millis),
+        replay_live: peer.replay.live,
+        replay_min: peer.replay_min,
+        recordings: peer.recordings,
+        watch_exchanges: peer.watch.exchanges,
+        failure_threshold: peer.failure_threshold,
+        adopt: peer.adopt.into(),
+        terms_declared: peer.terms == raw::Terms::Declared,
+        approval_expiry: Millis(peer.approval_expiry_ms),
+        ..PeerSettings::new(PeerId::from(name), origin(&peer.url))
+    }
+}
+
+/// Scheme, host and port: half of a peer's identity.
+fn origin(url: &str) -> String {
+    let Ok(uri) = url.parse::<http::Uri>() else { return url.to_owned() };
+    format!(
+        "{}://{}",
+        uri.scheme_str().unwrap_or_default(),
+        uri.authority().map_or("", |a| a.as_str())
+    )
+}
+
+fn address(text: &str, section: &str, faults: &mut Vec<Named>) -> SocketAddr {
+    text.parse().unwrap_or_else(|_| {
+        faults.push((
+            keys(&[section, "listen"]),
+            format!("expected an address and port such as `127.0.0.1:7411`, got `{text}`"),
+        ));
+        SocketAddr::from(([127, 0, 0, 1], 0))
+    })
+}
+
+fn peer_faults(name: &str, peer: &raw::Peer, faults: &mut Vec<Named>) {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.';
+    if name.is_empty() || name.len() > 64 || !name.chars().all(is_plain) {
+        faults.push((
+            keys(&["peers", name]),
+            format!("expected a name of at most 64 letters, digits, `-`, `_` or `.`, got `{name}`"),
+        ));
+    }
+    if let Some(what) = url_fault(&peer.url) {
+        faults.push((keys(&["peers", name, "url"]), what));
+    }
+}
+
+/// A URL is never repeated whole: it may carry a credential.
+fn url_fault(url: &str) -> Option<String> {
+    let expected = "expected an absolute http or https URL such as `http://127.0.0.1:3000/mcp`";
+    let Ok(uri) = url.parse::<http::Uri>() else {
+        return Some(format!("{expected}; this one does not parse"));
+    };
+    match (uri.scheme_str(), uri.authority()) {
+        (Some("http" | "https"), Some(authority)) if authority.as_str().contains('@') => {
+            Some(format!("{expected}, without a user or password in it"))
+        }
+        (Some("http" | "https"), Some(_)) => None,
+        (Some(scheme), _) if scheme != "http" && scheme != "https" => {
+            Some(format!("{expected}, got the scheme `{scheme}`"))
+        }
+        _ => Some(format!("{expected}, got one without a scheme and host")),
+    }
+}
+
+fn keys(path: &[&str]) -> Vec<String> {
+    path.iter().map(|key| (*key).to_owned()).collect()
+}

@@ -1,0 +1,201 @@
+//! What a running sidecar answers when it is asked, and what it tells unasked.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::domain::drift::DriftEvent;
+use crate::domain::evidence::Record;
+use crate::domain::message::{Digest, Generation, PeerId, UnixMillis};
+use crate::domain::negotiation::{Held, Proposal};
+use crate::live::Mode;
+
+/// The answer to `stipula status`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// One entry a peer.
+    pub peers: Vec<PeerStatus>,
+}
+
+/// How one peer stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct PeerStatus {
+    /// The configured name.
+    pub peer: PeerId,
+    /// The mode of tools that have none of their own.
+    pub mode: Mode,
+    /// Whether the last try to read its surface came through.
+    pub reachable: bool,
+    /// The contract in force; `None` until one is sealed.
+    pub contract_id: Option<Uuid>,
+    /// Its version.
+    pub version: Option<String>,
+    /// Its hash.
+    pub hash: Option<Digest>,
+    /// When it expires.
+    pub expiry: Option<UnixMillis>,
+    /// The snapshot in force.
+    pub generation: Generation,
+    /// The coherence score of the current window, 0 to 100.
+    pub coherence: f64,
+    /// Its grade, A to F.
+    pub grade: String,
+    /// The tools under contract.
+    pub tools: Vec<ToolStatus>,
+    /// Events that still ask for something.
+    pub open_events: Vec<EventStatus>,
+    /// Proposals that wait for a person.
+    pub waiting: Vec<ApprovalStatus>,
+    /// How often an advisor was asked since the start.
+    pub advisor_calls: u64,
+}
+
+/// How one promised tool stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct ToolStatus {
+    /// The promised name.
+    pub tool: String,
+    /// Its mode.
+    pub mode: Mode,
+    /// `sound`, `healing`, `waiting`, `unhealable` or `broken`.
+    pub state: &'static str,
+    /// Whether a routine carries it over.
+    pub routine: bool,
+}
+
+/// An open event in short.
+#[derive(Clone, Debug, Serialize)]
+pub struct EventStatus {
+    /// Its name, for `stipula why`.
+    pub id: Uuid,
+    /// The promised tool.
+    pub tool: Option<String>,
+    /// One of the seven types.
+    #[serde(rename = "type")]
+    pub drift_type: &'static str,
+    /// The severity of the table.
+    pub severity: &'static str,
+    /// `open`, `healing` or `waiting`.
+    pub state: String,
+}
+
+/// A proposal that waits.
+#[derive(Clone, Debug, Serialize)]
+pub struct ApprovalStatus {
+    /// The hash that a decision is bound to.
+    pub id: Digest,
+    /// Whose peer.
+    pub peer: PeerId,
+    /// The promised tool.
+    pub tool: String,
+    /// The event's severity.
+    pub severity: &'static str,
+    /// The rules that held it back.
+    pub held_by: Vec<Held>,
+    /// When it lapses.
+    pub expires_at: UnixMillis,
+    /// The event it answers.
+    pub drift_id: Uuid,
+    /// The proposal itself.
+    pub proposal: Proposal,
+    /// The routine in sentences.
+    pub explained: String,
+}
+
+/// The answer to `stipula why`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Why {
+    /// The event, where the id names one.
+    pub event: Option<DriftEvent>,
+    /// The records that led to it and followed from it, oldest first.
+    pub records: Vec<Record>,
+}
+
+/// What a person at the terminal is told, as it happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A contract was sealed on first use.
+    Sealed {
+        /// The peer.
+        peer: PeerId,
+        /// How many tools.
+        tools: usize,
+        /// As which version.
+        version: String,
+    },
+    /// A tool was left out of a contract.
+    LeftOut {
+        /// The peer.
+        peer: PeerId,
+        /// Which tool.
+        tool: String,
+        /// Why.
+        why: String,
+    },
+    /// A tool changed and was healed.
+    Healed {
+        /// The peer.
+        peer: PeerId,
+        /// Which tool.
+        tool: String,
+        /// The contract's new version.
+        version: String,
+        /// From the first sighting to the swap.
+        micros: u64,
+    },
+    /// A tool changed and a person must decide.
+    Waits {
+        /// The peer.
+        peer: PeerId,
+        /// Which tool.
+        tool: String,
+        /// Which rule asks, in words.
+        why: String,
+    },
+    /// A tool changed and nothing carries it over.
+    Unhealable {
+        /// The peer.
+        peer: PeerId,
+        /// Which tool.
+        tool: String,
+        /// Why.
+        why: String,
+    },
+    /// The contract went back.
+    RolledBack {
+        /// The peer.
+        peer: PeerId,
+        /// To which version.
+        version: String,
+        /// Why.
+        why: String,
+    },
+    /// Something needs an operator's eye.
+    Warning {
+        /// In words.
+        what: String,
+    },
+}
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sealed { peer, tools, version } => {
+                let plural = if *tools == 1 { "tool" } else { "tools" };
+                write!(f, "{peer}: sealed {tools} {plural} as v{version}")
+            }
+            Self::LeftOut { peer, tool, why } => write!(f, "{peer}: {tool} is left out: {why}"),
+            Self::Healed { peer, tool, version, micros } => {
+                let millis = micros.div_ceil(1_000);
+                write!(f, "{peer}: healed {tool} as v{version} in {millis} ms, 0 failed calls")
+            }
+            Self::Waits { peer, tool, why } => write!(f, "{peer}: {tool} waits for you: {why}"),
+            Self::Unhealable { peer, tool, why } => {
+                write!(f, "{peer}: {tool} changed and cannot be carried over: {why}")
+            }
+            Self::RolledBack { peer, version, why } => {
+                write!(f, "{peer}: went back to v{version}: {why}")
+            }
+            Self::Warning { what } => f.write_str(what),
+        }
+    }
+}
