@@ -1,16 +1,19 @@
-//! What all threads share: the peers, the doors to the other rooms, the budgets.
+//! What all threads share, and what one exchange sees of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use http::{Request, Response};
-
-use super::settings::Settings;
+use super::session::Sessions;
+use super::settings::{Routing, Settings};
 use crate::domain::message::{Clock, PeerId};
 use crate::live::{Observations, Switchboard};
-use crate::telemetry::Metrics;
-use crate::wire::transport::body::Body;
-use crate::wire::transport::server::{ConnectionFacts, Handler};
-use crate::wire::transport::upstream::Endpoint;
+use crate::telemetry::{Metrics, PeerMetrics};
+use crate::wire::transport::budget::BodyBudget;
+use crate::wire::transport::upstream::{Endpoint, Upstream};
+
+/// How long a body waits for memory before it is refused.
+const HELD_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A peer that is proxied.
 #[derive(Clone, Debug)]
@@ -39,36 +42,128 @@ pub struct Doors {
 /// What all threads share.
 #[derive(Debug)]
 pub struct Gateway {
-    settings: Settings,
-    peers: Vec<Peer>,
-    doors: Doors,
+    pub(super) settings: Settings,
+    pub(super) doors: Doors,
+    pub(super) peers: Vec<Gate>,
+    pub(super) budget: BodyBudget,
+    pub(super) sessions: Sessions,
+    started: u64,
+    called: AtomicUsize,
+    in_flight: AtomicUsize,
+}
+
+/// One peer as the path sees it.
+#[derive(Debug)]
+pub(super) struct Gate {
+    pub(super) peer: Peer,
+    pub(super) metrics: PeerMetrics,
+    /// Until when first exchanges wait for the seal, in monotonic microseconds; 0 before the first.
+    pub(super) seal_until: AtomicU64,
 }
 
 impl Gateway {
     /// Puts the peers behind one listener.
     #[must_use]
     pub fn new(settings: Settings, peers: Vec<Peer>, doors: Doors) -> Arc<Self> {
-        Arc::new(Self { settings, peers, doors })
+        let gate = |peer: Peer| Gate {
+            metrics: doors.metrics.peer(&peer.id),
+            seal_until: AtomicU64::new(0),
+            peer,
+        };
+        Arc::new(Self {
+            peers: peers.into_iter().map(gate).collect(),
+            budget: BodyBudget::new(settings.held_bytes, HELD_PATIENCE),
+            sessions: Sessions::new(settings.sessions, settings.session_ttl_ms),
+            started: doors.clock.monotonic_micros(),
+            called: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+            settings,
+            doors,
+        })
+    }
+
+    pub(super) fn routed_by_name(&self) -> bool {
+        self.settings.routing == Routing::ByName || self.peers.len() > 1
+    }
+
+    /// Tells the time to the first answered call, once.
+    pub(super) fn answered(&self, now: u64) {
+        if self.called.load(Ordering::Relaxed) == 0 && self.called.swap(1, Ordering::Relaxed) == 0 {
+            self.doors.metrics.first_call(now.saturating_sub(self.started));
+        }
+    }
+
+    /// A place among the exchanges in flight; `None` where all are taken.
+    pub(super) fn place(self: &Arc<Self>) -> Option<Place> {
+        let place = Place(Arc::clone(self));
+        let taken = self.in_flight.fetch_add(1, Ordering::Relaxed);
+        (taken < self.settings.exchanges).then_some(place)
+    }
+}
+
+/// A place among the exchanges in flight; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Place(Arc<Gateway>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// The data plane on one thread: make one a thread, clone it for each request.
 #[derive(Clone, Debug)]
 pub struct Proxy {
-    gateway: Arc<Gateway>,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) upstreams: Arc<[Upstream]>,
 }
 
 impl Proxy {
     /// The data plane of this thread, with connections of its own.
     #[must_use]
     pub fn new(gateway: &Arc<Gateway>) -> Self {
-        Self { gateway: Arc::clone(gateway) }
+        let way = |gate: &Gate| Upstream::new(Arc::clone(&gate.peer.endpoint));
+        Self { upstreams: gateway.peers.iter().map(way).collect(), gateway: Arc::clone(gateway) }
     }
 }
 
-impl Handler for Proxy {
-    async fn handle(self, _request: Request<Body>, _facts: ConnectionFacts) -> Response<Body> {
-        let _ = (&self.gateway.settings, &self.gateway.peers, &self.gateway.doors);
-        Response::new(Body::empty())
+/// What one exchange sees: its peer, the way there, the doors.
+#[derive(Clone, Debug)]
+pub(super) struct Lane {
+    proxy: Proxy,
+    index: usize,
+}
+
+impl Lane {
+    pub(super) fn new(proxy: Proxy, index: usize) -> Self {
+        Self { proxy, index }
+    }
+
+    pub(super) fn gateway(&self) -> &Arc<Gateway> {
+        &self.proxy.gateway
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.proxy.gateway.settings
+    }
+
+    pub(super) fn doors(&self) -> &Doors {
+        &self.proxy.gateway.doors
+    }
+
+    pub(super) fn gate(&self) -> &Gate {
+        &self.proxy.gateway.peers[self.index]
+    }
+
+    pub(super) fn upstream(&self) -> &Upstream {
+        &self.proxy.upstreams[self.index]
+    }
+
+    pub(super) fn id(&self) -> &PeerId {
+        &self.gate().peer.id
+    }
+
+    pub(super) fn micros(&self) -> u64 {
+        self.doors().clock.monotonic_micros()
     }
 }

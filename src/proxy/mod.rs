@@ -8,8 +8,18 @@
 //!
 //! Never here: a disk, a model, a wait without a bound, a reply re-serialised that kept its promise.
 
+mod admit;
+mod bind;
+mod forward;
 mod gateway;
+mod principal;
+mod relay;
+mod release;
+mod report;
+mod session;
 mod settings;
+mod stack;
+mod tape;
 
 pub use gateway::{Doors, Gateway, Peer, Proxy};
 pub use settings::{Routing, Settings};

@@ -1,0 +1,128 @@
+//! May it ask, and whom? A request becomes an exchange with one peer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{Method as HttpMethod, Request, Uri};
+
+use super::gateway::{Lane, Proxy};
+use crate::domain::message::{Era, Executed};
+use crate::domain::policy::Caller;
+use crate::telemetry::Limit;
+use crate::wire::protocol::mcp::{Envelope, EnvelopeError, Posted, Refusal, Refused};
+use crate::wire::transport::body::Body;
+use crate::wire::transport::budget::{BodyPermit, CollectError, collect};
+
+use super::principal::principal;
+use super::tape::with_tape;
+
+/// A request on its way to a peer, its body unread.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) lane: Lane,
+    pub(super) parts: Parts,
+    pub(super) body: Body,
+}
+
+/// One message on its way to a peer, read.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) lane: Lane,
+    pub(super) parts: Parts,
+    pub(super) text: Bytes,
+    pub(super) permit: BodyPermit,
+    /// When its last byte had come, in monotonic microseconds.
+    pub(super) read_at: u64,
+}
+
+/// Finds the peer, and its path for the request; `None` where no peer has that name.
+pub(super) fn route(proxy: Proxy, request: Request<Body>) -> Option<Arrival> {
+    let (mut parts, body) = request.into_parts();
+    if !proxy.gateway.routed_by_name() {
+        return Some(Arrival { lane: Lane::new(proxy, 0), parts, body });
+    }
+    let path_and_query = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let inner = path_and_query.strip_prefix('/')?;
+    let end = inner.find(['/', '?']).unwrap_or(inner.len());
+    let (name, rest) = inner.split_at(end);
+    let index = proxy.gateway.peers.iter().position(|gate| gate.peer.id.as_str() == name)?;
+    let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
+    parts.uri = Uri::try_from(rest).ok()?;
+    Some(Arrival { lane: Lane::new(proxy, index), parts, body })
+}
+
+impl Arrival {
+    /// Whether it is a POST to where the peer speaks MCP.
+    pub(super) fn speaks_mcp(&self) -> bool {
+        let spoken = self.lane.gate().peer.endpoint.path_and_query();
+        let spoken = spoken.split('?').next().unwrap_or("/");
+        let trimmed = |path: &str| path.trim_end_matches('/').len();
+        let path = self.parts.uri.path();
+        self.parts.method == HttpMethod::POST && path[..trimmed(path)] == spoken[..trimmed(spoken)]
+    }
+
+    /// Reads the body and what it says.
+    pub(super) async fn read(mut self) -> Result<(Exchange, Posted), Refused> {
+        let limit = self.lane.settings().request_bytes;
+        let body = std::mem::take(&mut self.body);
+        let collected = match collect(body, limit, &self.lane.gateway().budget).await {
+            Ok(collected) => collected,
+            Err(error) => return Err(self.not_collected(&error)),
+        };
+        let text = collected.bytes;
+        let posted = with_tape(|tape| Posted::read(&text, tape, self.lane.settings().document));
+        let posted = posted.map_err(|error| match error {
+            EnvelopeError::Json(error) => Refused::plain(Refusal::NotJson(error), Executed::No),
+            EnvelopeError::Message { .. } => {
+                Refused::plain(Refusal::NotAMessage(error.to_string()), Executed::No)
+            }
+        })?;
+        let read_at = self.lane.micros();
+        let (lane, mut parts) = (self.lane, self.parts);
+        parts.headers.remove(CONTENT_LENGTH);
+        Ok((Exchange { lane, parts, text, permit: collected.permit, read_at }, posted))
+    }
+
+    fn not_collected(&self, error: &CollectError) -> Refused {
+        let metrics = &self.lane.doors().metrics;
+        let why = match error {
+            CollectError::TooLarge { limit } => {
+                metrics.limit(Limit::RequestBytes);
+                Refusal::TooLarge { limit: *limit }
+            }
+            CollectError::OverBudget => {
+                metrics.limit(Limit::HeldBytes);
+                Refusal::Overloaded("no memory for the request came free in time".to_owned())
+            }
+            CollectError::Body(error) => Refusal::NotAMessage(error.to_string()),
+        };
+        Refused::plain(why, Executed::No)
+    }
+}
+
+impl Exchange {
+    /// Who calls, and with what a request made because of this one may travel.
+    pub(super) fn caller(&self, envelope: &Envelope) -> Arc<Caller> {
+        const TIES: [HeaderName; 4] = [
+            AUTHORIZATION,
+            COOKIE,
+            crate::wire::protocol::mcp::SESSION,
+            crate::wire::protocol::mcp::VERSION,
+        ];
+        let mut headers = HeaderMap::with_capacity(4);
+        for name in TIES {
+            for value in self.parts.headers.get_all(&name) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        // A copy: a slice would keep the whole body alive in the queue.
+        let meta = match envelope.era {
+            Era::Modern => envelope.meta().map(|meta| Bytes::copy_from_slice(&meta)),
+            Era::Legacy => None,
+        };
+        Arc::new(Caller { principal: principal(&headers), era: envelope.era, headers, meta })
+    }
+}

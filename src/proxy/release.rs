@@ -1,0 +1,75 @@
+//! Out of the house: answers with the heads and bodies that leave.
+
+use bytes::Bytes;
+use http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
+    HeaderValue,
+};
+use http::response::Parts;
+use http::{Response, StatusCode};
+
+use crate::domain::message::Era;
+use crate::wire::protocol::mcp::Refused;
+use crate::wire::transport::body::Body;
+use crate::wire::transport::budget::BodyPermit;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const DIGESTS: [HeaderName; 3] = [
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("content-md5"),
+];
+
+/// A refusal of the request with this id.
+pub(super) fn refusal(refused: &Refused, id: Option<&str>, era: Era) -> Response<Body> {
+    let mut response = Response::new(Body::full(refused.body(id, era).into()));
+    // The table's statuses are all valid.
+    *response.status_mut() = StatusCode::from_u16(refused.status()).unwrap_or_default();
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
+/// A refusal inside an answer whose head is the peer's: the session's headers stay.
+pub(super) fn refused_reply(mut head: Parts, body: Vec<u8>) -> Response<Body> {
+    head.status = StatusCode::OK;
+    forget_body(&mut head.headers);
+    head.headers.insert(CONTENT_TYPE, JSON);
+    Response::from_parts(head, Body::full(body.into()))
+}
+
+/// A reply as it came.
+pub(super) fn kept(head: Parts, text: Bytes, permit: BodyPermit) -> Response<Body> {
+    Response::from_parts(head, Body::full(text).holding(permit))
+}
+
+/// A reply with other bytes than came.
+pub(super) fn altered(mut head: Parts, text: Bytes, permit: BodyPermit) -> Response<Body> {
+    forget_body(&mut head.headers);
+    Response::from_parts(head, Body::full(text).holding(permit))
+}
+
+/// What was said about bytes that do not leave.
+pub(super) fn forget_body(headers: &mut HeaderMap) {
+    for name in [CONTENT_LENGTH, CONTENT_ENCODING, ETAG].into_iter().chain(DIGESTS) {
+        headers.remove(name);
+    }
+}
+
+/// An event stream of our own.
+pub(super) fn event_stream(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+}
+
+/// Text for those whom no JSON-RPC error helps: no id to answer, or one that they would read as
+/// "an older server".
+pub(super) fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::full(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response
+}

@@ -1,0 +1,106 @@
+//! Legacy sessions that outlive their peer's restart: what it takes to open one again.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::HeaderValue;
+use quick_cache::sync::Cache;
+
+use super::principal::principal;
+use crate::domain::message::{Digest, Millis, PeerId, UnixMillis};
+use crate::wire::protocol::mcp::SESSION;
+
+/// Sessions by peer, principal and session id: an id alone opens nothing for another caller.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    known: Cache<Digest, Arc<Session>>,
+    /// Some session was opened again; before that no request needs a look-up.
+    renewed: AtomicBool,
+    ttl: Millis,
+}
+
+/// One session as its client opened it.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// The client's own `initialize`.
+    pub(super) handshake: Bytes,
+    /// Digest of the peer's `result`: a peer that answers otherwise is not the one it was.
+    pub(super) result: Digest,
+    opened: UnixMillis,
+    successor: Mutex<Option<HeaderValue>>,
+    /// Held while the session is opened again, so that it is opened once.
+    pub(super) renewing: tokio::sync::Mutex<()>,
+}
+
+impl Session {
+    /// The id that the peer gave to the session that stands in for this one.
+    pub(super) fn successor(&self) -> Option<HeaderValue> {
+        self.successor.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Sessions {
+    pub(super) fn new(room: usize, ttl_ms: u64) -> Self {
+        Self { known: Cache::new(room), renewed: AtomicBool::new(false), ttl: Millis(ttl_ms) }
+    }
+
+    /// The session that these headers belong to.
+    pub(super) fn of(
+        &self,
+        peer: &PeerId,
+        headers: &HeaderMap,
+        now: UnixMillis,
+    ) -> Option<Arc<Session>> {
+        let session = self.known.get(&key(peer, headers, headers.get(SESSION)?))?;
+        (now.since(session.opened).0 <= self.ttl.0).then_some(session)
+    }
+
+    /// Sends a request of a session that was opened again to the one that stands in for it.
+    pub(super) fn redirect(&self, peer: &PeerId, headers: &mut HeaderMap, now: UnixMillis) {
+        if !self.renewed.load(Ordering::Acquire) {
+            return;
+        }
+        let session = self.of(peer, headers, now);
+        if let Some(successor) = session.and_then(|session| session.successor()) {
+            headers.insert(SESSION, successor);
+        }
+    }
+
+    /// Remembers how a session was opened.
+    pub(super) fn remember(
+        &self,
+        peer: &PeerId,
+        headers: &HeaderMap,
+        given: &HeaderValue,
+        handshake: Bytes,
+        result: Digest,
+        now: UnixMillis,
+    ) {
+        let session = Session {
+            handshake,
+            result,
+            opened: now,
+            successor: Mutex::new(None),
+            renewing: tokio::sync::Mutex::new(()),
+        };
+        self.known.insert(key(peer, headers, given), Arc::new(session));
+    }
+
+    /// Names the session that stands in for this one from now on.
+    pub(super) fn renew(&self, session: &Session, successor: HeaderValue) {
+        *session.successor.lock().unwrap_or_else(PoisonError::into_inner) = Some(successor);
+        self.renewed.store(true, Ordering::Release);
+    }
+}
+
+fn key(peer: &PeerId, headers: &HeaderMap, session: &HeaderValue) -> Digest {
+    let principal = principal(headers);
+    let mut text = Vec::new();
+    for part in [peer.as_str().as_bytes(), principal.as_str().as_bytes(), session.as_bytes()] {
+        text.extend_from_slice(part);
+        text.push(0);
+    }
+    Digest::of(&text)
+}
