@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use serde_json::{Map, Number, Value};
 
-use super::keys::Room;
+use super::keys::{Keys, NotWide};
 use super::node::{Kind, Marks, Node};
 use super::number::Decimal;
 use super::scan::{Limits, ParseError, ParseFault, scan};
@@ -19,7 +19,8 @@ const KEPT_NODES: usize = 1 << 18;
 #[derive(Debug, Default)]
 pub struct Tape {
     nodes: Vec<Node>,
-    room: Room,
+    keys: Keys,
+    depth: u32,
 }
 
 impl Tape {
@@ -36,13 +37,12 @@ impl Tape {
         limits: Limits,
     ) -> Result<Document<'t>, ParseError> {
         if self.nodes.capacity() > KEPT_NODES {
-            self.nodes = Vec::new();
-            self.room = Room::default();
+            *self = Self::default();
         }
         let text = std::str::from_utf8(text)
             .map_err(|e| ParseError { fault: ParseFault::Utf8, offset: e.valid_up_to() })?;
-        let depth = scan(text, limits, &mut self.nodes, &mut self.room)?;
-        Ok(Document { text, nodes: &self.nodes, depth })
+        self.depth = scan(text, limits, &mut self.nodes, &mut self.keys)?;
+        Ok(Document { text, tape: self })
     }
 }
 
@@ -50,8 +50,7 @@ impl Tape {
 #[derive(Clone, Copy, Debug)]
 pub struct Document<'t> {
     text: &'t str,
-    nodes: &'t [Node],
-    depth: u32,
+    tape: &'t Tape,
 }
 
 impl<'t> Document<'t> {
@@ -64,13 +63,13 @@ impl<'t> Document<'t> {
     /// How many values and keys it has.
     #[must_use]
     pub fn nodes(self) -> usize {
-        self.nodes.len()
+        self.tape.nodes.len()
     }
 
     /// How many containers stand inside one another where it is deepest.
     #[must_use]
     pub fn depth(self) -> u32 {
-        self.depth
+        self.tape.depth
     }
 
     /// The whole text.
@@ -89,7 +88,7 @@ pub struct Item<'t> {
 
 impl<'t> Item<'t> {
     fn node(self) -> Node {
-        self.document.nodes[self.at as usize]
+        self.document.tape.nodes[self.at as usize]
     }
 
     fn bytes(self) -> &'t [u8] {
@@ -124,7 +123,18 @@ impl<'t> Item<'t> {
     /// The member of this name, escapes resolved; `None` where it has none or is no object.
     #[must_use]
     pub fn get(self, name: &str) -> Option<Item<'t>> {
-        self.members().find(|(key, _)| key.node().says(name, self.bytes())).map(|(_, value)| value)
+        if self.kind() != Kind::Object {
+            return None;
+        }
+        let tape = self.document.tape;
+        match tape.keys.find(self.at, name, &tape.nodes, self.bytes()) {
+            // The value stands right after its key.
+            Ok(key) => key.map(|key| Item { document: self.document, at: key + 1 }),
+            Err(NotWide) => {
+                let mut members = self.members();
+                members.find(|(key, _)| key.node().says(name, self.bytes())).map(|(_, value)| value)
+            }
+        }
     }
 
     /// The value at a JSON Pointer.
@@ -180,7 +190,7 @@ impl<'t> Item<'t> {
 
     /// What tells it from every other value of this document.
     pub(super) fn place(self) -> (usize, u32) {
-        (self.document.nodes.as_ptr().addr(), self.at)
+        (self.document.tape.nodes.as_ptr().addr(), self.at)
     }
 
     /// `true` or `false`.

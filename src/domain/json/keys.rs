@@ -1,19 +1,36 @@
-//! Whether a key stands twice in one object: cheap for small ones, never quadratic for huge ones.
+//! The keys of an object: none twice, and found without a walk where there are many.
+
+use std::cmp::Ordering;
 
 use super::node::{Marks, Node};
 use super::text;
 
-/// Up to here every pair is compared by hash; above, the keys are sorted.
+/// Up to here every pair is compared and look-ups walk; above, the keys are sorted.
 const PAIRWISE: u32 = 16;
 
-/// Room that is used again from object to object.
+/// The sorted keys of the wide objects of a document, and room that is used again.
 #[derive(Debug, Default)]
-pub(super) struct Room {
-    keys: Vec<Node>,
+pub(super) struct Keys {
+    /// A wide object and where its keys begin in `sorted`; by object once the scan is done.
+    wide: Vec<(u32, u32)>,
+    /// Keys of each wide object by hash, then content.
+    sorted: Vec<u32>,
+    room: Vec<Node>,
     resolved: Vec<u8>,
 }
 
-impl Room {
+impl Keys {
+    /// Forgets the document before.
+    pub(super) fn clear(&mut self) {
+        self.wide.clear();
+        self.sorted.clear();
+    }
+
+    /// Puts the wide objects in order, for the look-ups to come.
+    pub(super) fn settle(&mut self) {
+        self.wide.sort_unstable();
+    }
+
     /// A hash of what a key says. Weak on purpose: equal hashes are compared by content.
     #[inline]
     pub(super) fn hash(&mut self, key: Node, bytes: &[u8]) -> u32 {
@@ -58,40 +75,63 @@ impl Room {
                 return None;
             }
         }
-        self.keys.clear();
+        self.room.clear();
         let mut at = first as usize;
         for _ in 0..count {
-            self.keys.push(nodes[at]);
+            self.room.push(nodes[at]);
             at = nodes[at + 1].next as usize;
         }
-        if count <= PAIRWISE { self.pairwise(bytes) } else { self.sorted(bytes) }
+        if count <= PAIRWISE { self.pairwise(bytes) } else { self.in_order(bytes, first - 1) }
     }
 
     fn pairwise(&self, bytes: &[u8]) -> Option<usize> {
-        self.keys.iter().enumerate().find_map(|(at, key)| {
+        self.room.iter().enumerate().find_map(|(at, key)| {
             let twice = |before: &Node| {
                 before.extra() == key.extra() && before.compare(*key, bytes).is_eq()
             };
-            self.keys[..at].iter().any(twice).then_some(key.start as usize)
+            self.room[..at].iter().any(twice).then_some(key.start as usize)
         })
     }
 
-    fn sorted(&mut self, bytes: &[u8]) -> Option<usize> {
-        self.keys.sort_unstable_by(|a, b| {
-            a.extra()
-                .cmp(&b.extra())
-                .then_with(|| a.compare(*b, bytes))
-                .then_with(|| a.start.cmp(&b.start))
-        });
-        self.keys
-            .windows(2)
-            .filter(|pair| {
-                pair[0].extra() == pair[1].extra() && pair[0].compare(pair[1], bytes).is_eq()
-            })
-            .map(|pair| pair[1].start as usize)
-            .min()
+    fn in_order(&mut self, bytes: &[u8], object: u32) -> Option<usize> {
+        let order =
+            |a: &Node, b: &Node| a.extra().cmp(&b.extra()).then_with(|| a.compare(*b, bytes));
+        self.room.sort_unstable_by(|a, b| order(a, b).then_with(|| a.start.cmp(&b.start)));
+        let twice = self.room.windows(2).filter(|pair| order(&pair[0], &pair[1]).is_eq());
+        let twice = twice.map(|pair| pair[1].start as usize).min();
+        // Both are shorter than 4 GiB, as the tape is; a key's next node is its value.
+        self.wide.push((object, u32::try_from(self.sorted.len()).unwrap_or_default()));
+        self.sorted.extend(self.room.iter().map(|key| key.next - 1));
+        twice
+    }
+
+    /// The key of a wide object that says `name`; `Err` where the object is not wide.
+    pub(super) fn find(
+        &self,
+        object: u32,
+        name: &str,
+        nodes: &[Node],
+        bytes: &[u8],
+    ) -> Result<Option<u32>, NotWide> {
+        let count = nodes[object as usize].extra();
+        if count <= PAIRWISE {
+            return Err(NotWide);
+        }
+        let at = self.wide.binary_search_by_key(&object, |(object, _)| *object);
+        let start = self.wide[at.map_err(|_| NotWide)?].1 as usize;
+        let keys = &self.sorted[start..start + count as usize];
+        let hash = mix(name.as_bytes());
+        let order = |at: &u32| -> Ordering {
+            let key = nodes[*at as usize];
+            key.extra().cmp(&hash).then_with(|| key.compare_to(name, bytes))
+        };
+        Ok(keys.binary_search_by(order).ok().map(|at| keys[at]))
     }
 }
+
+/// An object of few members, whose keys are walked.
+#[derive(Debug)]
+pub(super) struct NotWide;
 
 #[inline]
 fn mix(content: &[u8]) -> u32 {

@@ -107,6 +107,16 @@ impl Node {
         }
     }
 
+    /// Order of a string to `name` by code point, escapes resolved.
+    pub(super) fn compare_to(self, name: &str, bytes: &[u8]) -> Ordering {
+        let content = self.content(bytes);
+        if self.has(Marks::ESCAPED) {
+            text::code_points(content).cmp(name.chars().map(u32::from))
+        } else {
+            content.cmp(name.as_bytes())
+        }
+    }
+
     /// Whether a string says `name`, escapes resolved.
     #[inline]
     pub(super) fn says(self, name: &str, bytes: &[u8]) -> bool {

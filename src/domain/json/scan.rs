@@ -1,7 +1,8 @@
 //! The one pass over the bytes: grammar, limits and unique keys at once, without recursion.
 
+use super::keys::Keys;
 use super::node::{Kind, Marks, NODES_MAX, Node};
-use super::{keys, text};
+use super::text;
 
 /// How much a document may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +58,7 @@ pub enum ParseFault {
 /// No container is open.
 const OUTSIDE: u32 = u32::MAX;
 
-/// Reads one text into `nodes` and tells how deep it goes; `room` is for sorting keys.
+/// Reads one text into `nodes` and tells how deep it goes; `keys` keeps those of wide objects.
 ///
 /// # Errors
 /// What is wrong and at which byte.
@@ -65,9 +66,10 @@ pub(super) fn scan(
     text: &str,
     limits: Limits,
     nodes: &mut Vec<Node>,
-    room: &mut keys::Room,
+    keys: &mut Keys,
 ) -> Result<u32, ParseError> {
     nodes.clear();
+    keys.clear();
     if u32::try_from(text.len()).is_err() {
         return Err(ParseError { fault: ParseFault::TooMany, offset: u32::MAX as usize });
     }
@@ -76,13 +78,14 @@ pub(super) fn scan(
         at: 0,
         limits,
         nodes,
-        room,
+        keys,
         open: OUTSIDE,
         count: 0,
         depth: 0,
         deepest: 0,
     };
     scan.document()?;
+    scan.keys.settle();
     Ok(scan.deepest)
 }
 
@@ -91,7 +94,7 @@ struct Scan<'s> {
     at: usize,
     limits: Limits,
     nodes: &'s mut Vec<Node>,
-    room: &'s mut keys::Room,
+    keys: &'s mut Keys,
     /// The innermost open container, how many members or items it has, and how deep it is.
     open: u32,
     count: u32,
@@ -188,7 +191,7 @@ impl Scan<'_> {
         let (next, end, first) = (place(self.nodes.len()), place(self.at), self.open + 1);
         if keyed
             && self.count > 1
-            && let Some(offset) = self.room.duplicate(self.bytes, self.nodes, first, self.count)
+            && let Some(offset) = self.keys.duplicate(self.bytes, self.nodes, first, self.count)
         {
             return fault(ParseFault::DuplicateKey, offset);
         }
@@ -211,7 +214,7 @@ impl Scan<'_> {
         }
         self.string()?;
         if let Some(key) = self.nodes.last_mut() {
-            let hash = self.room.hash(*key, self.bytes);
+            let hash = self.keys.hash(*key, self.bytes);
             key.keep(hash);
         }
         self.skip_space();

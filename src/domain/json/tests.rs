@@ -137,6 +137,29 @@ fn a_key_that_stands_twice_is_found_among_very_many() {
 }
 
 #[test]
+fn the_members_of_a_wide_object_are_found() {
+    // Two wide objects in a third, keys of the same beginning and end, one of them escaped.
+    let wide = |from: usize| {
+        let members: Vec<_> =
+            (from..from + 300).map(|at| format!("\"member {at:06} of many\": {at}")).collect();
+        format!("{{{}, \"\\u0065nd\": -1}}", members.join(","))
+    };
+    let text = format!("{{\"x\": [{}], \"y\": {}, \"z\": 1}}", wide(0), wide(500));
+    read(text.as_bytes(), |document| {
+        let root = document.unwrap().root();
+        let [x, y] = ["/x/0", "/y"].map(|at| root.at(jsonptr::Pointer::from_static(at)).unwrap());
+        for (object, from) in [(x, 0), (y, 500)] {
+            for at in from..from + 300 {
+                let found = object.get(&format!("member {at:06} of many")).and_then(|v| v.as_i64());
+                assert_eq!(found, Some(at));
+            }
+            assert_eq!(object.get("end").and_then(|value| value.as_i64()), Some(-1));
+            assert!(object.get("member 000400 of many").is_none());
+        }
+    });
+}
+
+#[test]
 fn depth_and_nodes_are_limited_while_scanning() {
     let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     assert_eq!(fault(nested(127)), None);
