@@ -175,7 +175,7 @@ impl Decimal {
         if self.is_zero() {
             return "0".to_owned();
         }
-        if point > PLAIN_MAX || point < -6 {
+        if !(-6..=PLAIN_MAX).contains(&point) {
             let (first, rest) = digits.split_at(1);
             let dot = if rest.is_empty() { "" } else { "." };
             return format!("{sign}{first}{dot}{rest}e{}", point - 1);
