@@ -14,14 +14,17 @@ mod compiled;
 mod date;
 mod decimal;
 mod execute;
+mod explain;
 mod fault;
 mod model;
 mod overlay;
 mod path;
 mod proof;
+mod read;
 mod step;
 
 pub use compiled::{CompiledRoutine, Mapped};
+pub use explain::{BeforeAfter, explain};
 pub use fault::{CompileError, Failure};
 pub use model::{CaseArm, CastTo, ErrorMap, Extracted, MapEntry, Op, RoutineDoc, ToolRoutine};
 pub use proof::{CounterExample, Face, Proof, Proven, prove};
