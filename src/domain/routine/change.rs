@@ -44,7 +44,12 @@ pub(super) fn cast<'a>(node: &Node<'a>, to: CastTo) -> Result<Option<Node<'a>>, 
         (CastTo::String, Kind::String, _)
         | (CastTo::Number, Kind::Number, _)
         | (CastTo::Boolean, Kind::Bool, _) => return Ok(None),
-        (CastTo::String, Kind::Number | Kind::Bool, Some(text)) => Some(Node::string(text)),
+        // `1.0` is the integer 1, and whoever takes its text expects `1`.
+        (CastTo::String, Kind::Number, Some(text)) => {
+            let plain = integer(text).filter(|plain| plain.len() <= 40);
+            Some(Node::string(plain.as_deref().unwrap_or(text)))
+        }
+        (CastTo::String, Kind::Bool, Some(text)) => Some(Node::string(text)),
         (CastTo::Integer, Kind::Number | Kind::String, Some(text)) => {
             integer(text).map(Node::number)
         }
