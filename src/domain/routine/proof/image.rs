@@ -235,8 +235,7 @@ fn cases(
                 let Some(some) = left.as_ref().and_then(|left| narrowed(left, values)) else {
                     continue;
                 };
-                take(&mut taken.schema, at)?;
-                Place::always(some).put_at(&mut taken.schema, at)?;
+                settle(&mut taken.schema, at, some, Presence::Always)?;
                 left = left.and_then(|left| minus(&left, values));
             }
         }
@@ -248,8 +247,7 @@ fn cases(
         (None, Presence::Never) => true,
         (None, Presence::Maybe) => take(&mut rest.schema, at).map(|()| true)?,
         (Some(schema), presence) => {
-            take(&mut rest.schema, at)?;
-            Place { schema, presence }.put_at(&mut rest.schema, at)?;
+            settle(&mut rest.schema, at, schema, presence)?;
             true
         }
     };
@@ -265,12 +263,12 @@ fn remove_if(mut way: Way, at: &Pointer, values: &[Value]) -> Result<Vec<Way>, W
     if place.presence == Presence::Never || narrowed(&place.schema, values).is_none() {
         return Ok(vec![way]);
     }
-    take(&mut way.schema, at)?;
-    let removed = way.clone();
+    let mut removed = way.clone();
+    take(&mut removed.schema, at)?;
     match minus(&place.schema, values) {
         None => Ok(vec![removed]),
         Some(schema) => {
-            Place { schema, presence: place.presence }.put_at(&mut way.schema, at)?;
+            settle(&mut way.schema, at, schema, place.presence)?;
             Ok(vec![removed, way])
         }
     }
@@ -282,14 +280,16 @@ fn refuse_if(mut way: Way, at: &Pointer, allowed: Option<&[Value]>) -> Result<Ve
     if place.presence == Presence::Never {
         return Ok(vec![way]);
     }
-    take(&mut way.schema, at)?;
     match (allowed.and_then(|allowed| narrowed(&place.schema, allowed)), place.presence) {
         (Some(schema), presence) => {
-            Place { schema, presence }.put_at(&mut way.schema, at)?;
+            settle(&mut way.schema, at, schema, presence)?;
             Ok(vec![way])
         }
         (None, Presence::Always) => Ok(Vec::new()),
-        (None, _) => Ok(vec![way]),
+        (None, _) => {
+            take(&mut way.schema, at)?;
+            Ok(vec![way])
+        }
     }
 }
 
@@ -437,6 +437,18 @@ fn take(root: &mut Value, at: &Pointer) -> Result<(), Why> {
         }
         unrequire(members, |name| name != last);
     })
+}
+
+/// Says more of a declared place: what stands there, and that something does.
+fn settle(root: &mut Value, at: &Pointer, schema: Value, presence: Presence) -> Result<(), Why> {
+    change(root, at, |slot| *slot = schema)?;
+    if presence == Presence::Always {
+        let names = names_of(at);
+        for (depth, name) in names.iter().enumerate() {
+            within(root, &names[..depth], |members| require(members, name))?;
+        }
+    }
+    Ok(())
 }
 
 /// Changes the schema of a declared place.

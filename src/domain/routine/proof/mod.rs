@@ -5,6 +5,8 @@
 //! held to be contained in what must come out. Only where both agree is it proven.
 
 mod image;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use std::collections::BTreeMap;

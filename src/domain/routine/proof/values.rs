@@ -96,7 +96,12 @@ pub(super) fn cast(schema: &Value, to: CastTo) -> Result<Value, String> {
     let all = |known: &[&str]| kinds.iter().all(|kind| known.contains(kind));
     let image = match to {
         CastTo::String if all(&["string"]) => schema.clone(),
-        CastTo::String if all(&["integer"]) => json!({"type": "string", "pattern": "^-?[0-9]+$"}),
+        // Without bounds `1e400` may stand there, which stays as it is written.
+        CastTo::String
+            if all(&["integer"]) && matches!(bounds(schema), Ok((Some(_), Some(_), _))) =>
+        {
+            json!({"type": "string", "pattern": "^-?[0-9]+$"})
+        }
         CastTo::String if all(&["string", "integer", "number", "boolean"]) => {
             json!({"type": "string"})
         }
@@ -174,19 +179,25 @@ pub(super) fn clamped(
     min: Option<&Number>,
     max: Option<&Number>,
 ) -> Result<Value, String> {
-    let schema = match finite(schema) {
-        Some(values) if values.iter().all(Value::is_number) => json!({"type": "number"}),
-        _ => schema.clone(),
-    };
-    let (least, most, whole) = bounds(&schema)?;
-    let (min, max) = (min.and_then(Number::as_f64), max.and_then(Number::as_f64));
+    let float = |number: Option<&Number>| number.and_then(Number::as_f64);
+    if let Some(values) = finite(schema) {
+        let held = values.into_iter().map(|value| {
+            let size = value.as_f64()?;
+            let low = min.filter(|_| float(min).is_some_and(|min| size < min));
+            let high = max.filter(|_| float(max).is_some_and(|max| size > max));
+            Some(low.or(high).cloned().map_or(value, Value::Number))
+        });
+        let held: Option<Vec<Value>> = held.collect();
+        return held.map(one_of).ok_or("something other than a number may stand there".to_owned());
+    }
+    let (least, most, whole) = bounds(schema)?;
+    let (min, max) = (float(min), float(max));
     // Whatever was below the bound becomes the bound, so the bound joins the range.
     let held = |bound: f64| {
         let bound = min.map_or(bound, |min| bound.max(min));
         max.map_or(bound, |max| bound.min(max))
     };
-    let least = least.map(held).or(min);
-    let most = most.map(held).or(max);
+    let (least, most) = (least.map(held).or(min), most.map(held).or(max));
     let fraction = |bound: Option<f64>| bound.is_some_and(|bound| bound.fract() != 0.0);
     Ok(bounded(whole && !fraction(min) && !fraction(max), least, most))
 }
