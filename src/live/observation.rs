@@ -59,7 +59,8 @@ pub struct CallFact {
     pub rejection: Option<Rejection>,
     /// The exchange is held and waits for the outcome: its ticket, taken from
     /// [`Observations::ticket`] after the peer's answer was read. It is released when
-    /// `Binding::reviewed_to` of its peer has reached the ticket.
+    /// `Binding::reviewed_to` of its peer has reached the ticket. This fact is the signal, not the
+    /// end: a second one, not held, tells what became of the call.
     pub held: Option<u64>,
     /// This is the first conforming reply of the tool.
     pub first_kept: bool,

@@ -9,9 +9,17 @@
 //! Never here: a disk, a model, a wait without a bound, a reply re-serialised that kept its promise.
 
 mod admit;
+mod ask;
 mod bind;
+mod call;
+mod degrade;
+mod events;
 mod forward;
 mod gateway;
+mod judge;
+mod listing;
+mod mend;
+mod opening;
 mod principal;
 mod relay;
 mod release;

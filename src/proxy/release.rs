@@ -2,14 +2,13 @@
 
 use bytes::Bytes;
 use http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
-    HeaderValue,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
 };
 use http::response::Parts;
 use http::{Response, StatusCode};
 
-use crate::domain::message::Era;
-use crate::wire::protocol::mcp::Refused;
+use crate::domain::message::{Era, Executed};
+use crate::wire::protocol::mcp::{Envelope, Refusal, Refused};
 use crate::wire::transport::body::Body;
 use crate::wire::transport::budget::BodyPermit;
 
@@ -55,16 +54,6 @@ pub(super) fn forget_body(headers: &mut HeaderMap) {
     }
 }
 
-/// An event stream of our own.
-pub(super) fn event_stream(body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    response
-}
-
 /// Text for those whom no JSON-RPC error helps: no id to answer, or one that they would read as
 /// "an older server".
 pub(super) fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
@@ -72,4 +61,11 @@ pub(super) fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     response
+}
+
+/// A reply that was no call's and did not come to its end.
+pub(super) fn broken_off(envelope: &Envelope) -> Response<Body> {
+    let why = Refusal::Malformed("it broke off, or is longer than the limit".to_owned());
+    let refused = Refused::plain(why, Executed::Unknown);
+    refusal(&refused, envelope.id(), envelope.era)
 }

@@ -1,9 +1,15 @@
 //! Tells the control plane what was seen, and the numbers what became of it.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::call::Call;
 use super::gateway::Lane;
-use crate::domain::message::Generation;
-use crate::live::{Observation, ObservationKind};
-use crate::telemetry::Dropped;
+use crate::domain::contract::Violation;
+use crate::domain::message::{Digest, Executed, Generation, Verdict};
+use crate::live::{CallFact, Observation, ObservationKind, Rejection, Sample};
+use crate::telemetry::{Dropped, ViolationKind};
 
 /// Tells an ordinary fact; it is counted where there was no room.
 pub(super) fn ordinary(lane: &Lane, generation: Generation, kind: ObservationKind) {
@@ -24,4 +30,89 @@ pub(super) fn reserved(lane: &Lane, generation: Generation, kind: ObservationKin
 
 fn observation(lane: &Lane, generation: Generation, kind: ObservationKind) -> Observation {
     Observation { peer: lane.id().clone(), at: lane.doors().clock.now(), generation, kind }
+}
+
+/// How a call ended, or how it stands while it is held.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) verdict: Verdict,
+    pub(super) executed: Executed,
+    pub(super) is_error: bool,
+    /// Digest of the reply's bytes as they came.
+    pub(super) digest: Option<Digest>,
+    pub(super) violations: Vec<Violation>,
+    pub(super) rejection: Option<Rejection>,
+    /// The ticket of a call that is held.
+    pub(super) held: Option<u64>,
+    pub(super) held_promise: bool,
+    pub(super) structured: Option<Bytes>,
+    pub(super) failed: bool,
+}
+
+impl Ended {
+    pub(super) fn new(verdict: Verdict, executed: Executed) -> Self {
+        Self {
+            verdict,
+            executed,
+            is_error: false,
+            digest: None,
+            violations: Vec::new(),
+            rejection: None,
+            held: None,
+            held_promise: false,
+            structured: None,
+            failed: false,
+        }
+    }
+}
+
+/// Tells of a call. Waivers, refusals and held calls go by the reserved lane; false where one of
+/// them found no room.
+#[must_use]
+pub(super) fn call(call: &Call, ended: Ended) -> bool {
+    let (lane, tool) = (&call.lane, &call.bond.tool);
+    let named = ended.held.is_some() || matches!(ended.verdict, Verdict::Waived | Verdict::Refused);
+    if ended.held.is_none() {
+        count(call, &ended);
+    }
+    let arguments = call.envelope.arguments().filter(|_| tool.record && ended.structured.is_some());
+    let sample = arguments.map(|arguments| Sample {
+        arguments: Bytes::copy_from_slice(&arguments),
+        structured: ended.structured,
+    });
+    let mapped = call.asked.as_ref().is_some_and(|asked| asked.mapped);
+    let through = mapped || ended.verdict == Verdict::Mended;
+    let kind = ObservationKind::Call(CallFact {
+        tool: tool.name.clone(),
+        caller: Arc::clone(&call.caller),
+        verdict: ended.verdict,
+        is_error: ended.is_error,
+        executed: ended.executed,
+        upstream_micros: call.times.upstream,
+        reply_digest: ended.digest,
+        violations: ended.violations,
+        rejection: ended.rejection,
+        held: ended.held,
+        first_kept: ended.held_promise && tool.mark_kept(),
+        sample,
+        failed: ended.failed,
+        mended_by: through.then_some(call.bond.generation),
+    });
+    if named {
+        return reserved(lane, call.bond.generation, kind);
+    }
+    ordinary(lane, call.bond.generation, kind);
+    true
+}
+
+fn count(call: &Call, ended: &Ended) {
+    let (lane, metrics) = (&call.lane, &call.lane.gate().metrics);
+    metrics.exchange(ended.verdict);
+    for violation in &ended.violations {
+        metrics.violation(ViolationKind::of_keyword(&violation.kind));
+    }
+    let now = lane.micros();
+    let ours = now.saturating_sub(call.times.read_at).saturating_sub(call.times.others);
+    lane.doors().metrics.overhead(ours);
+    lane.gateway().answered(now);
 }

@@ -1,45 +1,290 @@
 //! The order of the steps, and nothing else.
+//!
+//! ```text
+//!   route ─► read ─► bind ─┬─ call: ready ─► mirrored ─► mend ─► ask ─► judge ─► decide ─► release
+//!                          ├─ list, initialize
+//!                          └─ everything else: relay
+//! ```
 
+use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 
-use super::admit;
-use super::bind;
-use super::gateway::Proxy;
+use super::admit::{self, Exchange};
+use super::ask::{Raw, answered, ask, passed, rejects};
+use super::bind::{self, Bound, InForce};
+use super::call::Call;
+use super::degrade::{self, Outcome, refuse};
+use super::events::{Events, Stopped};
+use super::gateway::{Place, Proxy};
+use super::judge::{Finding, Judged, judge};
+use super::listing;
+use super::mend;
+use super::opening;
 use super::relay;
 use super::release;
-use crate::domain::message::{Era, Verdict};
-use crate::wire::protocol::mcp::{Method, Posted};
-use crate::wire::transport::body::Body;
+use super::report;
+use crate::domain::message::{Era, Executed, Verdict};
+use crate::live::ObservationKind;
+use crate::wire::protocol::mcp::{Envelope, Method, Posted, Refusal, Refused, Shape};
+use crate::wire::transport::body::{Body, BodySender};
 use crate::wire::transport::server::{ConnectionFacts, Handler};
+use crate::wire::transport::sse::{Event, encode, replace_data};
 
 impl Handler for Proxy {
     async fn handle(self, request: Request<Body>, _facts: ConnectionFacts) -> Response<Body> {
-        walk(self, request).await
+        let Some(place) = self.gateway.place() else {
+            let text = "too many exchanges at once\n";
+            return release::plain(StatusCode::SERVICE_UNAVAILABLE, text);
+        };
+        let Some(arrival) = admit::route(self, request) else {
+            return release::plain(StatusCode::NOT_FOUND, "no peer has this name\n");
+        };
+        let seen = bind::now(&arrival.lane);
+        let watched = seen.sealed() || arrival.lane.gate().peer.seal_on_first_use;
+        if !arrival.speaks_mcp() || !watched {
+            return relay::stream(arrival).await;
+        }
+        match arrival.read().await {
+            Ok((exchange, Posted::One(envelope))) => one(exchange, envelope, seen, place).await,
+            Ok((exchange, Posted::Batch(all))) => batch(exchange, &all, &seen).await,
+            Err(refused) => release::refusal(&refused, None, Era::Modern),
+        }
     }
 }
 
-async fn walk(proxy: Proxy, request: Request<Body>) -> Response<Body> {
-    let Some(_place) = proxy.gateway.place() else {
-        return release::plain(StatusCode::SERVICE_UNAVAILABLE, "too many exchanges at once\n");
-    };
-    let Some(arrival) = admit::route(proxy, request) else {
-        return release::plain(StatusCode::NOT_FOUND, "no peer has this name\n");
-    };
-    let seen = bind::now(&arrival.lane);
-    if !arrival.speaks_mcp() || !(seen.sealed() || arrival.lane.gate().peer.seal_on_first_use) {
-        return relay::stream(arrival).await;
-    }
-    let (exchange, posted) = match arrival.read().await {
-        Ok(read) => read,
-        Err(refused) => return release::refusal(&refused, None, Era::Modern),
-    };
-    match posted {
-        Posted::Batch(_) => relay::message(exchange, None, false).await,
-        Posted::One(envelope) => {
-            if envelope.method == Method::ToolsCall {
-                exchange.lane.gate().metrics.exchange(Verdict::Passed);
+/// One message, by what it asks for.
+async fn one(
+    exchange: Exchange,
+    envelope: Envelope,
+    seen: InForce,
+    place: Place,
+) -> Response<Body> {
+    match (envelope.shape, envelope.method) {
+        (Shape::Request, Method::ToolsCall) => {
+            let caller = exchange.caller(&envelope);
+            let seen = bind::first_use(&exchange.lane, &caller, seen).await;
+            match seen.tool(envelope.name.as_deref()) {
+                Bound::Tool(bond) => {
+                    let call = Call::new(exchange, envelope, caller, bond, place);
+                    called(call).await
+                }
+                Bound::Hidden => {
+                    exchange.lane.gate().metrics.exchange(Verdict::Refused);
+                    let name = envelope.name.as_deref().unwrap_or_default().to_owned();
+                    let refused = Refused::plain(Refusal::UnknownTool(name), Executed::No);
+                    release::refusal(&refused, envelope.id(), envelope.era)
+                }
+                Bound::Free => {
+                    exchange.lane.gate().metrics.exchange(Verdict::Passed);
+                    relay::message(exchange, Some(&envelope), false).await
+                }
             }
-            relay::message(exchange, Some(&envelope), false).await
+        }
+        (Shape::Request, Method::ToolsList) => {
+            let caller = exchange.caller(&envelope);
+            let seen = bind::first_use(&exchange.lane, &caller, seen).await;
+            listing::list(exchange, &envelope, &seen, caller).await
+        }
+        (Shape::Request, Method::Initialize) => opening::initialize(exchange, &envelope).await,
+        _ => relay::message(exchange, Some(&envelope), true).await,
+    }
+}
+
+/// A batch (2025-03-26) passes, unless an element of it is the contract's business: nothing gets by
+/// inside an array.
+async fn batch(exchange: Exchange, all: &[Envelope], seen: &InForce) -> Response<Body> {
+    let lists = seen.binding.as_ref().is_some_and(|binding| binding.promised_list.is_some());
+    let concerned = all.iter().any(|envelope| match envelope.method {
+        Method::ToolsCall => !matches!(seen.tool(envelope.name.as_deref()), Bound::Free),
+        Method::ToolsList => lists,
+        Method::Initialize | Method::Discover | Method::Other => false,
+    });
+    if concerned {
+        let why = "a batch may not hold requests under contract; send them one by one".to_owned();
+        let refused = Refused::plain(Refusal::NotAMessage(why), Executed::No);
+        return release::refusal(&refused, None, Era::Legacy);
+    }
+    relay::message(exchange, None, false).await
+}
+
+/// A call under contract, to its end.
+async fn called(mut call: Call) -> Response<Body> {
+    loop {
+        let (head, text, permit) = match attempt(&mut call).await {
+            Ok(Raw::Whole { head, text, permit }) => (head, text, permit),
+            Ok(Raw::Stream { head, events }) => {
+                let (sender, body) = Body::channel(1);
+                tokio::spawn(streamed(call, events, sender));
+                return Response::from_parts(head, body);
+            }
+            Ok(Raw::Http(response)) => return response,
+            Err(refused) => return release::refusal(&refused, Some(call.id()), call.envelope.era),
+        };
+        match settled(&mut call, &text, Some(head.status)).await {
+            Outcome::AsCame => return release::kept(head, text, permit),
+            Outcome::Altered(text) => return release::altered(head, text, permit),
+            Outcome::Refused(refused) => {
+                let body = refused.body(Some(call.id()), call.envelope.era);
+                return release::refused_reply(head, body);
+            }
+            Outcome::Again => {}
         }
     }
+}
+
+/// One attempt under one generation.
+async fn attempt(call: &mut Call) -> Result<Raw, Refused> {
+    degrade::ready(call).await?;
+    let ready = mend::mirrored(call).and_then(|()| mend::request(call));
+    let outgoing = ready.map_err(|why| refuse(call, why, Executed::No, Vec::new()))?;
+    ask(call, outgoing).await
+}
+
+/// Judges a message and decides what leaves. `status` is that of a body of its own.
+async fn settled(call: &mut Call, text: &Bytes, status: Option<StatusCode>) -> Outcome {
+    let mut judged = judged(call, text).await;
+    if let Some(status) = status {
+        if rejects(status) && !matches!(judged.finding, Finding::Rejected(_)) {
+            passed(call, status);
+            return Outcome::AsCame;
+        }
+        if let Finding::Interim { .. } = judged.finding {
+            let why = "the body holds a message that is no reply".to_owned();
+            judged.finding = Finding::Malformed(why);
+        }
+    }
+    degrade::decide(call, text, judged).await
+}
+
+/// Large replies are judged where they hold up nobody.
+async fn judged(call: &Call, text: &Bytes) -> Judged {
+    let settings = call.lane.settings();
+    if text.len() <= settings.offload_bytes {
+        return judge(&call.bond, call.id(), text, settings.document);
+    }
+    let (bond, id, text) = (call.bond.clone(), call.id().to_owned(), text.clone());
+    let limits = settings.document;
+    let judged = tokio::task::spawn_blocking(move || judge(&bond, &id, &text, limits)).await;
+    judged.unwrap_or_else(|_| Judged::plain(Finding::Malformed("it could not be judged".into())))
+}
+
+/// A call whose answer comes as an event stream. Ends when the agent leaves, and the peer's stream
+/// with it.
+async fn streamed(call: Call, events: Events, sender: BodySender) {
+    tokio::select! {
+        () = relayed(call, events, &sender) => {}
+        () = sender.closed() => {}
+    }
+}
+
+async fn relayed(mut call: Call, mut events: Events, sender: &BodySender) {
+    let mut done = false;
+    loop {
+        let event = match events.next().await {
+            Ok(event) => event,
+            Err(_) if done => return,
+            Err(stopped) => return unanswered(&call, &events, &stopped, sender).await,
+        };
+        let Some(data) = &event.data else {
+            if sender.send(event.raw).await.is_err() {
+                return;
+            }
+            continue;
+        };
+        if data.is_empty() {
+            // A priming event.
+            if sender.send(event.raw).await.is_err() {
+                return;
+            }
+            continue;
+        }
+        let bytes = match frame(&mut call, &event, data, &mut done).await {
+            Frame::Send(bytes) => bytes,
+            Frame::Drop => continue,
+            Frame::Again => match again(&mut call, &event).await {
+                Ok(Ok(bytes)) => bytes,
+                Ok(Err(next)) => {
+                    (events, done) = (next, false);
+                    continue;
+                }
+                Err(()) => return,
+            },
+        };
+        if sender.send(bytes).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What becomes of one event.
+enum Frame {
+    Send(Bytes),
+    Drop,
+    Again,
+}
+
+async fn frame(call: &mut Call, event: &Event, data: &Bytes, done: &mut bool) -> Frame {
+    let judged = judged(call, data).await;
+    if let Finding::Interim { list_changed } = judged.finding {
+        if list_changed {
+            report::ordinary(&call.lane, call.bond.generation, ObservationKind::ListChanged);
+        }
+        return Frame::Send(event.raw.clone());
+    }
+    if *done {
+        // A second reply to one request: the first one counts.
+        return Frame::Drop;
+    }
+    *done = true;
+    answered(call);
+    match degrade::decide(call, data, judged).await {
+        Outcome::AsCame => Frame::Send(event.raw.clone()),
+        Outcome::Altered(text) => Frame::Send(replace_data(event, &text)),
+        Outcome::Refused(refused) => Frame::Send(refusal_event(call, event, &refused)),
+        Outcome::Again => Frame::Again,
+    }
+}
+
+/// Asks once more in the middle of a stream: bytes to send, or the stream that goes on.
+async fn again(call: &mut Call, event: &Event) -> Result<Result<Bytes, Events>, ()> {
+    let text = match attempt(call).await {
+        Ok(Raw::Stream { events, .. }) => return Ok(Err(events)),
+        Ok(Raw::Whole { head, text, .. }) => match settled(call, &text, Some(head.status)).await {
+            Outcome::AsCame => text,
+            Outcome::Altered(text) => text,
+            Outcome::Refused(refused) => return Ok(Ok(refusal_event(call, event, &refused))),
+            // A call is repeated once.
+            Outcome::Again => return Err(()),
+        },
+        Ok(Raw::Http(response)) => {
+            let why = Refusal::Unreachable(format!("it answered HTTP {}", response.status()));
+            let refused = call.refused(why, Executed::Unknown);
+            return Ok(Ok(refusal_event(call, event, &refused)));
+        }
+        Err(refused) => return Ok(Ok(refusal_event(call, event, &refused))),
+    };
+    Ok(Ok(replace_data(event, &text)))
+}
+
+fn refusal_event(call: &Call, event: &Event, refused: &Refused) -> Bytes {
+    replace_data(event, &refused.body(Some(call.id()), call.envelope.era))
+}
+
+/// A stream that stopped before its reply. Some clients wait for ever on one, so it ends with an
+/// error; one that its reader can resume ends as it did.
+async fn unanswered(call: &Call, events: &Events, stopped: &Stopped, sender: &BodySender) {
+    let resumed = events.resumable && matches!(stopped, Stopped::Ended | Stopped::Broken);
+    if resumed {
+        return;
+    }
+    let why = match stopped {
+        Stopped::Ended => "the stream ended before the reply",
+        Stopped::Broken => "the stream broke off before the reply",
+        Stopped::TooLarge => "an event is longer than the limit",
+    };
+    let why = Refusal::Malformed(why.to_owned());
+    let refused = refuse(call, why, Executed::Unknown, Vec::new());
+    let body = refused.body(Some(call.id()), call.envelope.era);
+    // Whether the agent still reads it changes nothing.
+    let _ = sender.send(encode(Some("message"), None, None, &body)).await;
 }

@@ -1,12 +1,10 @@
 //! The headers that mirror a modern request's body (MCP 2026-07-28, basic/transports/streamable-http).
 
+use super::envelope::Envelope;
+use crate::domain::json::{Item, Kind};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::Value;
-
-use super::envelope::Envelope;
-use crate::domain::json::{Item, Kind};
 
 /// `MCP-Protocol-Version`
 pub const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -18,45 +16,10 @@ pub const NAME: HeaderName = HeaderName::from_static("mcp-name");
 pub const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
 const SENTINEL: (&str, &str) = ("=?base64?", "?=");
-const DEEPEST: usize = 32;
 
 /// Where a mirrored argument stands (member names from the arguments' root) and the name that
 /// follows `Mcp-Param-`.
 pub type Mirror = (Vec<String>, String);
-
-/// The arguments that an input schema mirrors (`x-mcp-header`): valid names on strings, integers and
-/// booleans that are reached through `properties` alone. What breaks those rules is left out, as a
-/// client leaves out the tool.
-#[must_use]
-pub fn mirrors(input_schema: &Value) -> Vec<Mirror> {
-    let mut found = Vec::new();
-    collect(input_schema, &mut Vec::new(), &mut found);
-    found
-}
-
-fn collect(schema: &Value, path: &mut Vec<String>, found: &mut Vec<Mirror>) {
-    if path.len() > DEEPEST {
-        return;
-    }
-    let named = schema.get("x-mcp-header").and_then(Value::as_str);
-    let plain = matches!(
-        schema.get("type").and_then(Value::as_str),
-        Some("string" | "integer" | "boolean")
-    );
-    if let Some(name) = named
-        && plain
-        && header(name).is_some()
-        && !found.iter().any(|(_, other): &Mirror| other.eq_ignore_ascii_case(name))
-    {
-        found.push((path.clone(), name.to_owned()));
-    }
-    for (member, inner) in schema.get("properties").and_then(Value::as_object).into_iter().flatten()
-    {
-        path.push(member.clone());
-        collect(inner, path, found);
-        path.pop();
-    }
-}
 
 /// Holds the headers of a modern `tools/call` against its body, by the schema the agent was shown.
 ///

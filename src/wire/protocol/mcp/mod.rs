@@ -16,7 +16,7 @@ mod reply;
 mod verdict;
 
 pub use envelope::{Envelope, EnvelopeError, META_VERSION, Method, Posted, Shape};
-pub use headers::{METHOD, Mirror, NAME, SESSION, VERSION, check, derive, encode, mirrors};
+pub use headers::{METHOD, Mirror, NAME, SESSION, VERSION, check, derive, encode};
 pub use refusal::{Blame, Refusal, Refused, Row};
 pub use reply::{
     CallResult, Incoming, Reply, ResultType, equal, incoming, looks_like_rejection, rewritten,

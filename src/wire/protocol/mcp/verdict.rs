@@ -9,7 +9,7 @@ pub const KEY: &str = "dev.stipula/verdict";
 
 /// The note as JSON.
 #[must_use]
-pub fn value(note: &VerdictNote) -> Value {
+pub(super) fn value(note: &VerdictNote) -> Value {
     let mut told = json!({
         "verdict": note.verdict.word(),
         "contract": note.contract.map(|hash| hash.to_string()),

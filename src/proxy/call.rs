@@ -1,0 +1,129 @@
+//! A `tools/call` under contract, with all it takes to try it once more.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::HeaderMap;
+use http::request::Parts;
+
+use super::admit::Exchange;
+use super::bind::Bond;
+use super::gateway::{Lane, Place};
+use crate::domain::message::{Code, Executed, ToolName, Verdict, VerdictNote};
+use crate::domain::policy::Caller;
+use crate::live::{Mode, ToolState};
+use crate::wire::protocol::mcp::{Envelope, Refusal, Refused};
+use crate::wire::transport::budget::BodyPermit;
+
+/// A call on its way.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) lane: Lane,
+    pub(super) envelope: Envelope,
+    pub(super) caller: Arc<Caller>,
+    pub(super) bond: Bond,
+    /// Method and URI; the headers stand apart.
+    pub(super) parts: Parts,
+    /// The agent's headers as they came.
+    pub(super) headers: HeaderMap,
+    /// What was sent last.
+    pub(super) asked: Option<Asked>,
+    /// The peer may be asked once more.
+    pub(super) may_repeat: bool,
+    pub(super) times: Times,
+    _permit: BodyPermit,
+    _place: Place,
+}
+
+/// What was sent to the peer.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) tool: ToolName,
+    pub(super) arguments: Option<Bytes>,
+    /// The routine carried it over.
+    pub(super) mapped: bool,
+}
+
+/// Spans of one call, in microseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    /// When the request had been read.
+    pub(super) read_at: u64,
+    /// When it was sent last.
+    pub(super) sent_at: u64,
+    /// What the last attempt took.
+    pub(super) upstream: u64,
+    /// What was not ours: attempts and holds.
+    pub(super) others: u64,
+}
+
+impl Call {
+    pub(super) fn new(
+        exchange: Exchange,
+        envelope: Envelope,
+        caller: Arc<Caller>,
+        bond: Bond,
+        place: Place,
+    ) -> Self {
+        let Exchange { lane, mut parts, permit, read_at, .. } = exchange;
+        let headers = std::mem::take(&mut parts.headers);
+        let times = Times { read_at, sent_at: read_at, upstream: 0, others: 0 };
+        Self {
+            lane,
+            envelope,
+            caller,
+            bond,
+            parts,
+            headers,
+            asked: None,
+            may_repeat: true,
+            times,
+            _permit: permit,
+            _place: place,
+        }
+    }
+
+    /// The request's id, as it came; a `tools/call` without one is not admitted.
+    pub(super) fn id(&self) -> &str {
+        self.envelope.id().unwrap_or("null")
+    }
+
+    /// Whether what is found may be mended, held and refused.
+    pub(super) fn enforced(&self) -> bool {
+        self.bond.tool.mode == Mode::Enforce
+    }
+
+    /// A refusal under the contract in force.
+    pub(super) fn refused(&self, why: Refusal, executed: Executed) -> Refused {
+        let code = why.row().own;
+        Refused { note: self.bond.note(Verdict::Refused, code, executed), why }
+    }
+}
+
+impl Bond {
+    /// What the agent is told about a reply under this contract.
+    pub(super) fn note(
+        &self,
+        verdict: Verdict,
+        code: Option<Code>,
+        executed: Executed,
+    ) -> VerdictNote {
+        let contract = self.binding.contract.as_ref();
+        let drift = match &self.tool.state {
+            ToolState::Sound => None,
+            ToolState::Healing { drift }
+            | ToolState::Waiting { drift, .. }
+            | ToolState::Unhealable { drift, .. }
+            | ToolState::Broken { drift, .. } => Some(drift.clone()),
+        };
+        VerdictNote {
+            verdict,
+            contract: contract.map(|contract| contract.hash),
+            version: contract.map(|contract| contract.version.to_string()),
+            drift,
+            code,
+            executed,
+            missing: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Did the peer keep its word? One message is held against the promise, and mended where a routine
+//! is in force.
+
+use bytes::Bytes;
+
+use super::bind::Bond;
+use super::tape::with_tape;
+use crate::domain::contract::{Schema, Violation};
+use crate::domain::json::{Item, Limits};
+use crate::domain::message::{Executed, Verdict};
+use crate::live::{Mode, Rejection};
+use crate::wire::protocol::mcp::{
+    CallResult, Incoming, Reply, ResultType, incoming, looks_like_rejection, rewritten,
+};
+
+/// What a message turned out to be.
+#[derive(Debug)]
+pub(super) enum Finding {
+    /// Not the reply yet.
+    Interim {
+        /// It says that the tools changed.
+        list_changed: bool,
+    },
+    /// It kept its promise, or the promise does not speak of it: it leaves as it came.
+    Kept,
+    /// The routine carried it back, and then it kept its promise.
+    Mended(Bytes),
+    /// The promise is broken.
+    Broken(Vec<Violation>),
+    /// The peer did not take the call.
+    Rejected(Rejection),
+    /// No reply to this request.
+    Malformed(String),
+}
+
+/// A message as it was judged.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) finding: Finding,
+    pub(super) is_error: bool,
+    /// The peer failed, by its own word.
+    pub(super) failed: bool,
+    /// A declared reply was kept.
+    pub(super) held_promise: bool,
+    /// `structuredContent` as it is delivered, where it is sampled.
+    pub(super) structured: Option<Bytes>,
+}
+
+impl Judged {
+    pub(super) fn plain(finding: Finding) -> Self {
+        Self { finding, is_error: false, failed: false, held_promise: false, structured: None }
+    }
+}
+
+/// Judges one message of the answer to the request with this id.
+pub(super) fn judge(bond: &Bond, id: &str, text: &Bytes, limits: Limits) -> Judged {
+    with_tape(|tape| {
+        let document = match tape.read(text, limits) {
+            Ok(document) => document,
+            Err(error) => return Judged::plain(Finding::Malformed(error.to_string())),
+        };
+        match incoming(document.root(), id) {
+            Err(why) => Judged::plain(Finding::Malformed(why)),
+            Ok(Incoming::Interim { list_changed }) => {
+                Judged::plain(Finding::Interim { list_changed })
+            }
+            Ok(Incoming::Reply(Reply::Error { code })) => error(code),
+            Ok(Incoming::Reply(Reply::Result(result))) if result.is_error => {
+                let rejection = Rejection { code: None, is_error: true };
+                let finding = match looks_like_rejection(result) {
+                    true => Finding::Rejected(rejection),
+                    false => Finding::Kept,
+                };
+                Judged { is_error: true, ..Judged::plain(finding) }
+            }
+            Ok(Incoming::Reply(Reply::Result(result))) => match result.result_type {
+                ResultType::Complete => complete(bond, document.text(), result, limits),
+                ResultType::InputRequired | ResultType::Task => Judged::plain(Finding::Kept),
+            },
+        }
+    })
+}
+
+fn error(code: i64) -> Judged {
+    match code {
+        -32602 | -32601 | -32020 => {
+            Judged::plain(Finding::Rejected(Rejection { code: Some(code), is_error: false }))
+        }
+        _ => {
+            let failed = code == -32603 || (-32019..=-32000).contains(&code);
+            Judged { failed, ..Judged::plain(Finding::Kept) }
+        }
+    }
+}
+
+fn complete(bond: &Bond, text: &str, result: CallResult<'_>, limits: Limits) -> Judged {
+    let tool = &bond.tool;
+    let promised = tool.reply.as_deref();
+    let carried = match (&tool.routine, result.structured) {
+        (Some(routine), Some(structured))
+            if tool.mode == Mode::Enforce && !routine.source().reply.is_empty() =>
+        {
+            let mut out = Vec::new();
+            let carried = routine.reply(structured, &mut out).map(|()| out);
+            Some(carried.map_err(|failure| routine_failed(&failure.to_string())))
+        }
+        _ => None,
+    };
+    let sampled = |bytes: &[u8]| tool.record.then(|| Bytes::copy_from_slice(bytes));
+    let mended = match carried {
+        None => None,
+        Some(Err(violation)) => Some(Err(vec![violation])),
+        // Nothing to mend: the bytes that came are judged.
+        Some(Ok(out)) if result.structured.is_some_and(|came| came.raw().as_bytes() == out) => None,
+        Some(Ok(out)) => Some(match held(promised, &out, limits) {
+            Ok(()) => Ok(out),
+            Err(violations) => Err(violations),
+        }),
+    };
+    if let Some(Ok(out)) = mended {
+        let note = bond.note(Verdict::Mended, None, Executed::Yes);
+        let text = rewritten(text, result, Some(&out), Some(&note));
+        let structured = sampled(&out);
+        let judged = Judged::plain(Finding::Mended(text.into()));
+        return Judged { held_promise: promised.is_some(), structured, ..judged };
+    }
+    let kept = |structured: Option<Item<'_>>| Judged {
+        held_promise: promised.is_some(),
+        structured: structured.and_then(|came| sampled(came.raw().as_bytes())),
+        ..Judged::plain(Finding::Kept)
+    };
+    let broken = match (promised, result.structured) {
+        // A reply in the old shape needs no routine: a peer that is rolled out has both for a while.
+        (Some(promised), Some(came)) if promised.admits(came) => return kept(Some(came)),
+        (None, came) if mended.is_none() => return kept(came),
+        (Some(promised), Some(came)) => promised.violations(came),
+        (Some(_), None) => vec![absent()],
+        (None, _) => Vec::new(),
+    };
+    let violations = match mended {
+        Some(Err(violations)) => violations,
+        Some(Ok(_)) | None => broken,
+    };
+    Judged::plain(Finding::Broken(violations))
+}
+
+fn held(promised: Option<&Schema>, text: &[u8], limits: Limits) -> Result<(), Vec<Violation>> {
+    let Some(promised) = promised else { return Ok(()) };
+    with_tape(|tape| {
+        let item = match tape.read(text, limits) {
+            Ok(document) => document.root(),
+            Err(error) => return Err(vec![routine_failed(&error.to_string())]),
+        };
+        if promised.admits(item) { Ok(()) } else { Err(promised.violations(item)) }
+    })
+}
+
+fn routine_failed(why: &str) -> Violation {
+    Violation {
+        pointer: String::new(),
+        schema_pointer: String::new(),
+        kind: "routine".to_owned(),
+        message: why.to_owned(),
+    }
+}
+
+fn absent() -> Violation {
+    Violation {
+        pointer: String::new(),
+        schema_pointer: String::new(),
+        kind: "required".to_owned(),
+        message: "\"structuredContent\" is a required property".to_owned(),
+    }
+}
