@@ -1,7 +1,39 @@
 //! The slow loop: seals on first use, reads the surface again, heals, seals, swaps, keeps evidence.
+//!
+//! ```text
+//!   observations ──► intake ──► one actor a peer ──► review: read the surface, compare
+//!                                   │                   │ something differs
+//!                                   │                   ▼
+//!                                   │       open event ─ propose ─ gate ─ prove ─ replay
+//!                                   │                   ▼
+//!                                   └──► scribe (ledger, log first) ──► seal ──► switchboard
+//! ```
+//!
+//! Never here: an exchange that waits for this room (it waits for a snapshot, in `live`); a swap
+//! whose seal is not durable; two things done to one peer at the same time.
 
+mod actor;
+mod advisor;
+mod bindings;
+mod chain;
+mod events;
+mod handle;
+mod heal;
+mod intake;
+mod note;
+mod obey;
+mod replay;
+mod review;
+mod samples;
+mod scribe;
+mod seal;
 mod settings;
+mod settle;
 mod status;
+mod window;
 
+pub use advisor::{Advisor, AdvisorError, RecordedAdvisor};
+pub use handle::{Handle, HandleError};
+pub use intake::{Control, Parts, PeerParts, Running};
 pub use settings::{Adopt, PeerSettings, SealPolicy, Settings};
 pub use status::{ApprovalStatus, EventStatus, PeerStatus, Status, Told, ToolStatus, Why};

@@ -24,9 +24,6 @@ mod schema;
 mod seal;
 mod tool;
 
-#[cfg(test)]
-mod tests;
-
 pub use compare::{Containment, closed, contains};
 pub use draft::{FirstVersion, LeftOut, Next, Step, first_version, next_version};
 pub use explain::explain;

@@ -1,0 +1,108 @@
+//! A sidecar for a story: state in memory, ports chosen by the system, an advisor that was recorded.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::sidecar::{Extras, Sidecar, StartError};
+use crate::config::Settings;
+use crate::control::RecordedAdvisor;
+use crate::domain::message::PeerId;
+use crate::live::Mode;
+use crate::store::MemoryStore;
+
+/// A sidecar in front of one peer, whose contract lives in memory.
+pub struct Demonstration {
+    sidecar: Sidecar,
+    peer: PeerId,
+}
+
+impl Demonstration {
+    /// Starts one in front of `url`; the advisor answers from `answers`, by tool name.
+    ///
+    /// # Errors
+    /// As [`Sidecar::start`].
+    pub fn start(url: &str, answers: BTreeMap<String, Value>) -> Result<Self, StartError> {
+        let settings = Settings::for_demonstration(url);
+        let extras = Extras {
+            advisor: Some(Arc::new(RecordedAdvisor::new(answers))),
+            store: Some(Arc::new(MemoryStore::default())),
+        };
+        let peer = settings.control.peers[0].id.clone();
+        Ok(Self { sidecar: Sidecar::start(settings, extras)?, peer })
+    }
+
+    /// The URL of a path behind the sidecar.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.sidecar.proxy)
+    }
+
+    /// Judges and records from now on, and neither alters nor blocks.
+    ///
+    /// # Errors
+    /// Where the control plane has stopped.
+    pub async fn observe(&self) -> Result<(), String> {
+        self.set_mode(Mode::Observe).await
+    }
+
+    /// Mends, holds and refuses from now on; returns when what was open has been worked on.
+    ///
+    /// # Errors
+    /// Where the control plane has stopped.
+    pub async fn enforce(&self) -> Result<(), String> {
+        self.set_mode(Mode::Enforce).await
+    }
+
+    /// Begins a new window of the coherence score.
+    ///
+    /// # Errors
+    /// Where the control plane has stopped.
+    pub async fn open_window(&self) -> Result<(), String> {
+        let opened = self.sidecar.handle.open_window(&self.peer).await;
+        opened.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// The peer's status once everything that was observed has been taken.
+    ///
+    /// # Errors
+    /// Where the control plane has stopped.
+    pub async fn settled(&self) -> Result<Value, String> {
+        self.sidecar.handle.review(&self.peer).await.map_err(|error| error.to_string())?;
+        Ok(self.status())
+    }
+
+    /// The peer's status as JSON.
+    #[must_use]
+    pub fn status(&self) -> Value {
+        json!(self.sidecar.handle.status().peers.first())
+    }
+
+    /// Every drift event as JSON.
+    #[must_use]
+    pub fn events(&self) -> Value {
+        self.sidecar.handle.drift().into_iter().map(|(_, event)| json!(event)).collect()
+    }
+
+    /// The routine in force as JSON.
+    #[must_use]
+    pub fn routine(&self) -> Value {
+        let snapshot = self.sidecar.switchboard().load();
+        let contract = snapshot.peers.get(&self.peer).and_then(|binding| binding.contract.as_ref());
+        json!(contract.map(|contract| &contract.routine))
+    }
+
+    /// Stops it.
+    pub async fn stop(self, within: Duration) {
+        self.sidecar.stop(within).await;
+    }
+
+    async fn set_mode(&self, mode: Mode) -> Result<(), String> {
+        let handle = &self.sidecar.handle;
+        let set = handle.set_mode(&self.peer, mode, None).await;
+        set.map_err(|error| error.to_string())?;
+        handle.review(&self.peer).await.map(drop).map_err(|error| error.to_string())
+    }
+}

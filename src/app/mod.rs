@@ -1,0 +1,21 @@
+//! The one place where things are wired: the clock, the dice, the rooms, and what runs on what.
+//!
+//! ```text
+//!   proxy threads (one a core)  ◄── switchboard ──  control thread ──► store
+//!            └────────── observations ──────────────►   ▲
+//!                                       admin thread ───┘ handle
+//! ```
+//!
+//! Never here: a decision about an exchange or a contract; this room only hands things over.
+
+mod ambient;
+#[cfg(feature = "demo")]
+mod demonstration;
+mod sidecar;
+mod target;
+
+pub use ambient::{SystemClock, SystemDice};
+#[cfg(feature = "demo")]
+pub use demonstration::Demonstration;
+pub use sidecar::{Extras, Sidecar, StartError};
+pub use target::{ReadError, Target, read_surface};

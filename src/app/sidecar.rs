@@ -1,0 +1,224 @@
+//! A sidecar: state first, then what it says in force, then the listeners.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::ambient::{SystemClock, SystemDice};
+use crate::admin;
+use crate::config::Settings;
+use crate::control::{Advisor, Control, Handle, Parts, PeerParts, SealPolicy, Told};
+use crate::domain::message::{Clock, Dice};
+use crate::live::{Observations, Switchboard};
+use crate::proxy::{Doors, Gateway, Peer, Proxy};
+use crate::store::{FileStore, Store, StoreError};
+use crate::telemetry::Metrics;
+use crate::wire::protocol::mcp::peer::PeerClient;
+use crate::wire::transport::server::{ServeError, Server, serve};
+use crate::wire::transport::upstream::{Endpoint, EndpointError, Upstream};
+
+/// Ordinary observations that wait between the planes; more are dropped and counted.
+const ORDINARY_LANE: usize = 65_536;
+/// Waivers, refusals and held calls that wait; where even this is full the reply is refused.
+const RESERVED_LANE: usize = 8_192;
+
+/// Why the sidecar does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state directory.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A listener.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// A peer's URL.
+    #[error("peer {peer}: {source}")]
+    Endpoint {
+        /// Which peer.
+        peer: String,
+        /// What is wrong with it.
+        #[source]
+        source: EndpointError,
+    },
+    /// The admin token.
+    #[error(transparent)]
+    Admin(#[from] admin::TokenError),
+    /// A thread.
+    #[error("a thread cannot be started")]
+    Thread(#[source] std::io::Error),
+}
+
+/// What is handed in beside the settings; the default is what runs in production.
+#[derive(Default)]
+pub struct Extras {
+    /// Who is asked where the matcher cannot decide.
+    pub advisor: Option<Arc<dyn Advisor>>,
+    /// The store; the file store of the settings where absent.
+    pub store: Option<Arc<dyn Store>>,
+}
+
+/// A sidecar that runs.
+pub struct Sidecar {
+    /// Where agents connect.
+    pub proxy: SocketAddr,
+    /// Where operators ask.
+    pub admin: SocketAddr,
+    /// The control plane.
+    pub handle: Handle,
+    /// What a person at the terminal is told.
+    pub told: mpsc::UnboundedReceiver<Told>,
+    switchboard: Arc<Switchboard>,
+    data: Server,
+    doors: Server,
+    stop: oneshot::Sender<()>,
+    control: std::thread::JoinHandle<()>,
+}
+
+impl Sidecar {
+    /// Starts: state first, then what it says in force, then the listeners.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub fn start(settings: Settings, extras: Extras) -> Result<Self, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let dice: Arc<dyn Dice> = Arc::new(SystemDice);
+        let metrics = Metrics::new();
+        let store: Arc<dyn Store> = match extras.store {
+            Some(store) => store,
+            None => {
+                Arc::new(FileStore::open(&settings.store, Arc::clone(&clock), Arc::clone(&dice))?)
+            }
+        };
+        let (told, telling) = mpsc::unbounded_channel();
+        let parts = Parts {
+            settings: settings.control.clone(),
+            store,
+            clock: Arc::clone(&clock),
+            dice,
+            metrics: metrics.clone(),
+            advisor: extras.advisor,
+            told,
+        };
+        let endpoints = endpoints(&settings)?;
+        let asked = settings.control.peers.iter().zip(&endpoints);
+        let peers = asked
+            .map(|(peer, (_, endpoint))| PeerParts {
+                settings: peer.clone(),
+                client: PeerClient::over_http(Upstream::new(Arc::clone(endpoint))),
+            })
+            .collect();
+        let (control, bindings) = Control::load(parts, peers)?;
+        let switchboard = Arc::new(Switchboard::new(bindings));
+        let (observations, ordinary, reserved) =
+            Observations::bounded(ORDINARY_LANE, RESERVED_LANE);
+        let gateway = Gateway::new(
+            settings.proxy.clone(),
+            proxied(&settings, &endpoints),
+            Doors {
+                switchboard: Arc::clone(&switchboard),
+                observations,
+                clock,
+                metrics: metrics.clone(),
+            },
+        );
+        let (started, starting) = std::sync::mpsc::channel();
+        let (stop, stopping) = oneshot::channel();
+        let board = Arc::clone(&switchboard);
+        let control = std::thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(move || {
+                run_control(control, &board, ordinary, reserved, &started, stopping);
+            })
+            .map_err(StartError::Thread)?;
+        let handle = starting
+            .recv()
+            .map_err(|gone| StartError::Thread(std::io::Error::other(gone.to_string())))?;
+        let token = admin::Token::of(&settings.store.dir, settings.keep_state)?;
+        let desk = admin::Desk::new(handle.clone(), metrics, token, Arc::clone(&switchboard));
+        let doors = serve(settings.admin.clone(), move |_| desk.clone())?;
+        let data = serve(settings.listen.clone(), move |_| Proxy::new(&gateway))?;
+        Ok(Self {
+            proxy: data.local_addr(),
+            admin: doors.local_addr(),
+            handle,
+            told: telling,
+            switchboard,
+            data,
+            doors,
+            stop,
+            control,
+        })
+    }
+
+    /// What is in force.
+    #[must_use]
+    pub fn switchboard(&self) -> &Arc<Switchboard> {
+        &self.switchboard
+    }
+
+    /// Stops: no new exchanges, those in flight end within the span, then evidence is flushed.
+    /// Returns how many connections were cut.
+    pub async fn stop(self, within: Duration) -> u64 {
+        let cut = self.data.drain(within).await;
+        self.doors.drain(Duration::from_millis(200)).await;
+        // The control thread may have ended already; then there is nobody to tell.
+        let _ = self.stop.send(());
+        let _ = tokio::task::spawn_blocking(move || self.control.join()).await;
+        cut
+    }
+}
+
+type Endpoints = Vec<(String, Arc<Endpoint>)>;
+
+fn endpoints(settings: &Settings) -> Result<Endpoints, StartError> {
+    settings
+        .peers
+        .iter()
+        .map(|peer| {
+            Endpoint::new(&peer.url, peer.upstream.clone())
+                .map(|endpoint| (peer.url.clone(), Arc::new(endpoint)))
+                .map_err(|source| StartError::Endpoint { peer: peer.id.to_string(), source })
+        })
+        .collect()
+}
+
+fn proxied(settings: &Settings, endpoints: &Endpoints) -> Vec<Peer> {
+    settings
+        .control
+        .peers
+        .iter()
+        .zip(endpoints)
+        .map(|(peer, (_, endpoint))| Peer {
+            id: peer.id.clone(),
+            endpoint: Arc::clone(endpoint),
+            seal_on_first_use: peer.seal == SealPolicy::FirstUse,
+        })
+        .collect()
+}
+
+/// The control plane's own thread: its runtime ends when it is told to stop, after the actors have
+/// written what they know.
+fn run_control(
+    control: Control,
+    switchboard: &Arc<Switchboard>,
+    ordinary: mpsc::Receiver<crate::live::Observation>,
+    reserved: mpsc::Receiver<crate::live::Observation>,
+    started: &std::sync::mpsc::Sender<Handle>,
+    stopping: oneshot::Receiver<()>,
+) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(_) => return,
+    };
+    runtime.block_on(async move {
+        let (handle, running) = control.run(switchboard, ordinary, reserved);
+        if started.send(handle).is_err() {
+            return;
+        }
+        // A sender that is gone means the sidecar is gone too: stop all the same.
+        let _ = stopping.await;
+        running.finish().await;
+    });
+}

@@ -1,0 +1,344 @@
+//! The actor of one peer: everything that happens to it happens here, one thing after another.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::advisor::Advisor;
+use super::bindings::RoutineCache;
+use super::chain::Chain;
+use super::events::Events;
+use super::handle::{Command, PeerView};
+use super::heal::Waiting;
+use super::intake::Recovered;
+use super::samples::Samples;
+use super::scribe::Scribe;
+use super::settings::PeerSettings;
+use super::status::Told;
+use super::window::ScoreWindow;
+use crate::domain::contract::{Surface, Violation};
+use crate::domain::evidence::RecordBody;
+use crate::domain::message::{Clock, Dice, Digest, Generation, Millis, PeerId, ToolName};
+use crate::domain::patch::{self, Watch};
+use crate::domain::policy::Caller;
+use crate::live::{Binding, Mode, Observation, Switchboard, ToolBinding, ToolState};
+use crate::telemetry::{Approval, Metrics, PeerMetrics};
+use crate::wire::protocol::mcp::peer::PeerClient;
+
+/// How often an actor looks at the time: ages, expiries, waiting refusals.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What all actors share.
+pub(super) struct Shared {
+    pub(super) scribe: Scribe,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) dice: Arc<dyn Dice>,
+    pub(super) metrics: Metrics,
+    pub(super) peer_metrics: PeerMetrics,
+    pub(super) advisor: Option<Arc<dyn Advisor>>,
+    pub(super) routines: Arc<RoutineCache>,
+    pub(super) told: mpsc::UnboundedSender<Told>,
+}
+
+/// What an actor knows about one promised tool.
+#[derive(Debug)]
+pub(super) struct ToolLife {
+    pub(super) state: ToolState,
+    /// Counts changes of routine or state.
+    pub(super) revision: u64,
+    /// A conforming reply was seen once.
+    pub(super) kept: bool,
+    /// The patch in force, under watch while it is young.
+    pub(super) live: Option<patch::Live>,
+    /// The offered meaning that was last judged, where it could not be healed.
+    pub(super) judged: Option<Digest>,
+    /// What is in force, to be taken over while nothing changed.
+    pub(super) binding: Option<Arc<ToolBinding>>,
+}
+
+impl Default for ToolLife {
+    fn default() -> Self {
+        Self {
+            state: ToolState::Sound,
+            revision: 0,
+            kept: false,
+            live: None,
+            judged: None,
+            binding: None,
+        }
+    }
+}
+
+/// What waits for the next review.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// The highest ticket of a held exchange that was taken.
+    pub(super) ticket: u64,
+    /// A refusal asks for a re-read, in the next slot.
+    pub(super) refused: bool,
+    /// Something else asks for a re-read, now.
+    pub(super) asked: bool,
+    /// As whom the re-read travels.
+    pub(super) caller: Option<Arc<Caller>>,
+    /// An agent listed or called before anything was sealed.
+    pub(super) first_use: Option<Arc<Caller>>,
+    /// Replies that broke a kept promise, by tool: classified after the surface was read again.
+    pub(super) broken: BTreeMap<String, Vec<Violation>>,
+    /// A watched patch missed too often: go back.
+    pub(super) roll_back: Option<String>,
+    /// When the signal that led here was seen, on the monotonic clock.
+    pub(super) since_micros: Option<u64>,
+}
+
+/// One peer and all that is known about it.
+pub(super) struct Peer {
+    pub(super) settings: PeerSettings,
+    pub(super) client: Arc<PeerClient>,
+    pub(super) shared: Shared,
+    pub(super) view: Arc<ArcSwapOption<PeerView>>,
+    pub(super) chain: Chain,
+    /// The surface as it was last read in full.
+    pub(super) offer: Option<Surface>,
+    pub(super) offer_digest: Option<Digest>,
+    pub(super) max_age: Millis,
+    pub(super) tools: BTreeMap<ToolName, ToolLife>,
+    pub(super) modes: BTreeMap<String, Mode>,
+    pub(super) mode: Option<Mode>,
+    pub(super) events: Events,
+    pub(super) samples: Samples,
+    pub(super) window: ScoreWindow,
+    pub(super) pending: Pending,
+    pub(super) waiting: BTreeMap<Digest, Waiting>,
+    /// Proposals that were denied or withdrawn: never automatic again.
+    pub(super) barred: BTreeSet<Digest>,
+    pub(super) listings: BTreeSet<Digest>,
+    pub(super) reviewed_to: u64,
+    pub(super) read_at_micros: Option<u64>,
+    pub(super) slot_at_micros: Option<u64>,
+    pub(super) reachable: bool,
+    pub(super) advisor_calls: u64,
+    pub(super) counts: BTreeMap<(String, &'static str), u64>,
+    pub(super) digests: Vec<Digest>,
+    pub(super) generation: Generation,
+    /// Patches whose contract is sealed and that the next publication puts in force: tool, patch, who
+    /// approved, when the signal was seen.
+    pub(super) going_live: Vec<(String, patch::Sealed, String, Option<u64>)>,
+    changed: mpsc::Receiver<()>,
+    changes: mpsc::Sender<()>,
+}
+
+impl Peer {
+    pub(super) fn new(
+        settings: PeerSettings,
+        client: PeerClient,
+        shared: Shared,
+        view: Arc<ArcSwapOption<PeerView>>,
+    ) -> Self {
+        let (changes, changed) = mpsc::channel(1);
+        Self {
+            max_age: settings.max_age.unwrap_or(Millis(30_000)),
+            mode: settings.mode,
+            modes: settings.tools.clone(),
+            settings,
+            client: Arc::new(client),
+            shared,
+            view,
+            chain: Chain::default(),
+            offer: None,
+            offer_digest: None,
+            tools: BTreeMap::new(),
+            events: Events::default(),
+            samples: Samples::default(),
+            window: ScoreWindow::default(),
+            pending: Pending::default(),
+            waiting: BTreeMap::new(),
+            barred: BTreeSet::new(),
+            listings: BTreeSet::new(),
+            reviewed_to: 0,
+            read_at_micros: None,
+            slot_at_micros: None,
+            reachable: false,
+            advisor_calls: 0,
+            counts: BTreeMap::new(),
+            digests: Vec::new(),
+            generation: Generation::default(),
+            going_live: Vec::new(),
+            changed,
+            changes,
+        }
+    }
+
+    pub(super) fn id(&self) -> &PeerId {
+        &self.settings.id
+    }
+
+    /// Takes up what the ledger says, before anything runs.
+    pub(super) fn take_up(&mut self, recovered: Recovered) {
+        self.chain = recovered.chain;
+        self.events = recovered.events;
+        for tool in recovered.kept {
+            self.tools.entry(ToolName::from(tool.as_str())).or_default().kept = true;
+        }
+        self.take_up_proposals(recovered.proposals);
+        if let Some(head) = self.chain.head() {
+            self.shared.peer_metrics.expiry(head.expiry);
+        }
+    }
+
+    /// The mode of tools that have none of their own.
+    pub(super) fn mode_now(&self, sealed: bool) -> Mode {
+        self.mode.unwrap_or_else(|| self.settings.mode_now(sealed))
+    }
+
+    /// The mode of one tool.
+    pub(super) fn mode_of(&self, tool: &str, sealed: bool) -> Mode {
+        self.modes.get(tool).copied().unwrap_or_else(|| self.mode_now(sealed))
+    }
+
+    /// Runs until the sidecar stops.
+    pub(super) async fn run(
+        mut self,
+        switchboard: Arc<Switchboard>,
+        mut inbox: mpsc::Receiver<Observation>,
+        mut commands: mpsc::Receiver<Command>,
+        evidence_every: Millis,
+    ) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut evidence = interval(Duration::from_millis(evidence_every.0.max(1)));
+        evidence.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.pending.asked = true;
+        self.publish(&switchboard);
+        let listening = tokio::spawn(listen(Arc::clone(&self.client), self.changes.clone()));
+        loop {
+            tokio::select! {
+                biased;
+                observation = inbox.recv() => match observation {
+                    Some(observation) => self.note(observation),
+                    None => break,
+                },
+                Some(command) = commands.recv() => self.obey(command, &switchboard).await,
+                Some(()) = self.changed.recv() => self.pending.asked = true,
+                _ = tick.tick() => {
+                    self.look_at_the_time();
+                    self.show();
+                }
+                _ = evidence.tick() => self.write_counts().await,
+            }
+            while let Ok(observation) = inbox.try_recv() {
+                self.note(observation);
+            }
+            if let Some(tool) = self.pending.roll_back.take() {
+                self.roll_back_patch(&tool, &switchboard).await;
+            }
+            if self.review_is_due() {
+                self.review(&switchboard).await;
+            }
+        }
+        listening.abort();
+        self.write_counts().await;
+        if let Err(error) = self.shared.scribe.flush().await {
+            self.tell(Told::Warning { what: error.to_string() });
+        }
+    }
+
+    /// Whether the surface is to be read now. Refusals share one slot; everything else asks at once.
+    fn review_is_due(&self) -> bool {
+        if self.pending.first_use.is_some() || self.pending.asked {
+            return true;
+        }
+        let now = self.shared.clock.monotonic_micros();
+        let slot = self.settings.reread_slot.0 * 1_000;
+        self.pending.refused
+            && self.slot_at_micros.is_none_or(|last| now.saturating_sub(last) >= slot)
+    }
+
+    /// What the passing of time asks for: a surface that has grown old, proposals that lapsed.
+    fn look_at_the_time(&mut self) {
+        let now = self.shared.clock.monotonic_micros();
+        let age = self.read_at_micros.map(|read| now.saturating_sub(read) / 1_000);
+        if self.chain.head().is_some() && age.is_some_and(|age| age >= self.max_age.0) {
+            self.pending.asked = true;
+        }
+        self.lapse_proposals();
+    }
+
+    /// Puts what is known in force.
+    pub(super) fn publish(&mut self, switchboard: &Switchboard) {
+        let binding: Binding = self.binding();
+        self.generation = switchboard.publish(self.settings.id.clone(), binding);
+        self.shared.peer_metrics.generation(self.generation);
+        self.went_live();
+        self.show();
+    }
+
+    /// Patches that the publication put in force are under watch from now on.
+    fn went_live(&mut self) {
+        let now = self.shared.clock.monotonic_micros();
+        let version = self.chain.head().map(|head| head.version.to_string()).unwrap_or_default();
+        for (tool, sealed, by, since) in std::mem::take(&mut self.going_live) {
+            let rule = Watch {
+                exchanges: self.settings.watch_exchanges,
+                failure_threshold: self.settings.failure_threshold,
+            };
+            let approval = if by == "gate" { Approval::Auto } else { Approval::Person };
+            let micros = since.map_or(0, |since| now.saturating_sub(since));
+            self.shared.metrics.patched(approval, micros);
+            if let Some(life) = self.tools.get_mut(tool.as_str()) {
+                life.live = Some(sealed.go_live(self.generation, rule));
+            }
+            let peer = self.settings.id.clone();
+            self.tell(Told::Healed { peer, tool, version: version.clone(), micros });
+        }
+    }
+
+    /// Tells a person at the terminal.
+    pub(super) fn tell(&self, told: Told) {
+        // Nobody listens where the sidecar runs without a terminal's listener; that is no fault.
+        let _ = self.shared.told.send(told);
+    }
+
+    /// Writes the exchanges counted since the last time, as one record.
+    async fn write_counts(&mut self) {
+        if !self.counts.is_empty() {
+            let mut counts = serde_json::Map::new();
+            for ((tool, verdict), count) in std::mem::take(&mut self.counts) {
+                let tool = counts.entry(tool).or_insert_with(|| json!({}));
+                if let Some(tool) = tool.as_object_mut() {
+                    tool.insert(verdict.to_owned(), json!(count));
+                }
+            }
+            let digests = std::mem::take(&mut self.digests);
+            let body = RecordBody::Exchanges { counts: counts.into(), digests };
+            let record = self.shared.scribe.record(&self.settings.id, body);
+            self.shared.scribe.later(record);
+        }
+        if let Err(error) = self.shared.scribe.flush().await {
+            self.tell(Told::Warning { what: format!("evidence is not written: {error}") });
+        }
+    }
+}
+
+/// Listens for changes that the peer tells by itself; comes back after a pause when the stream ends.
+async fn listen(client: Arc<PeerClient>, changes: mpsc::Sender<()>) {
+    const FIRST_PAUSE: Duration = Duration::from_secs(1);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let ended = client.watch(changes.clone()).await;
+        if changes.is_closed() {
+            return;
+        }
+        pause = match ended {
+            crate::wire::protocol::mcp::peer::PeerError::NoStream => LONGEST_PAUSE,
+            crate::wire::protocol::mcp::peer::PeerError::StreamEnded => FIRST_PAUSE,
+            _ => (pause * 2).min(LONGEST_PAUSE),
+        };
+        tokio::time::sleep(pause).await;
+    }
+}

@@ -1,0 +1,212 @@
+//! How the admin listener and the demo ask the control plane and tell it what a person decided.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::{mpsc, oneshot};
+
+use super::scribe::Scribe;
+use super::status::{ApprovalStatus, PeerStatus, Status, Why};
+use crate::domain::drift::DriftEvent;
+use crate::domain::evidence::{Record, RecordId, why};
+use crate::domain::message::{Digest, PeerId};
+use crate::live::Mode;
+use crate::store::StoreError;
+
+/// What a person decided, on its way to the actor of its peer.
+pub(super) enum Command {
+    Approve { hash: Digest, reason: String, answer: Answer },
+    Deny { hash: Digest, reason: String, answer: Answer },
+    Rollback { to: Option<semver::Version>, answer: Answer },
+    SetMode { mode: Mode, tool: Option<String>, answer: Answer },
+    Seal { answer: Answer },
+    OpenWindow { answer: Answer },
+    Review { answer: Answer },
+}
+
+/// Where the actor answers: a sentence, or why not.
+pub(super) type Answer = oneshot::Sender<Result<String, HandleError>>;
+
+/// Why the control plane did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum HandleError {
+    /// No such peer.
+    #[error("no peer named {0}; `stipula status` lists them")]
+    NoPeer(String),
+    /// No such proposal, or it no longer waits.
+    #[error("no proposal {0} is waiting; `stipula approvals list` lists them")]
+    NoProposal(String),
+    /// There is nowhere to go back to.
+    #[error("{0}")]
+    Refused(String),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The control plane has stopped.
+    #[error("the control plane has stopped")]
+    Stopped,
+}
+
+/// One peer as the handle sees it.
+#[derive(Clone)]
+pub(super) struct Line {
+    pub(super) commands: mpsc::Sender<Command>,
+    /// Written by the actor whenever something changes; read by whoever asks.
+    pub(super) view: Arc<ArcSwapOption<PeerView>>,
+}
+
+/// What an actor shows of itself.
+#[derive(Debug)]
+pub(super) struct PeerView {
+    pub(super) status: PeerStatus,
+    pub(super) events: Vec<DriftEvent>,
+}
+
+/// Asks and tells the control plane; cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) lines: Arc<BTreeMap<PeerId, Line>>,
+    pub(super) scribe: Scribe,
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").field("peers", &self.lines.keys()).finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    /// How every peer stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let peers = self.views().map(|view| view.status.clone()).collect();
+        Status { peers }
+    }
+
+    /// Every drift event, oldest first, with its peer.
+    #[must_use]
+    pub fn drift(&self) -> Vec<(PeerId, DriftEvent)> {
+        self.views()
+            .flat_map(|view| {
+                let peer = view.status.peer.clone();
+                view.events.clone().into_iter().map(move |event| (peer.clone(), event))
+            })
+            .collect()
+    }
+
+    /// What waits for a person.
+    #[must_use]
+    pub fn approvals(&self) -> Vec<ApprovalStatus> {
+        self.views().flat_map(|view| view.status.waiting.clone()).collect()
+    }
+
+    /// The chain of records around an event or a record.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub async fn why(&self, id: uuid::Uuid) -> Result<Why, HandleError> {
+        let records = self.scribe.tail(usize::MAX).await?;
+        let event =
+            self.drift().into_iter().map(|(_, event)| event).find(|event| event.drift_id == id);
+        Ok(Why { event, records: why(&records, RecordId(id)) })
+    }
+
+    /// The newest records of the ledger, newest last.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub async fn ledger_tail(&self, limit: usize) -> Result<Vec<Record>, HandleError> {
+        Ok(self.scribe.tail(limit).await?)
+    }
+
+    /// Approves a proposal by its hash; a changed proposal has another hash and needs a new approval.
+    ///
+    /// # Errors
+    /// Where no such proposal waits, or the store refuses.
+    pub async fn approve(&self, id: Digest, reason: String) -> Result<String, HandleError> {
+        let peer = self.peer_of(id)?;
+        self.ask(&peer, |answer| Command::Approve { hash: id, reason, answer }).await
+    }
+
+    /// Denies a proposal: its hash is barred and its event dismissed.
+    ///
+    /// # Errors
+    /// Where no such proposal waits.
+    pub async fn deny(&self, id: Digest, reason: String) -> Result<String, HandleError> {
+        let peer = self.peer_of(id)?;
+        self.ask(&peer, |answer| Command::Deny { hash: id, reason, answer }).await
+    }
+
+    /// Goes back to an earlier version: the one before the head where none is named.
+    ///
+    /// # Errors
+    /// Where there is no such version.
+    pub async fn rollback(
+        &self,
+        peer: &PeerId,
+        to: Option<semver::Version>,
+    ) -> Result<String, HandleError> {
+        self.ask(peer, |answer| Command::Rollback { to, answer }).await
+    }
+
+    /// Sets the mode of a peer, or of one of its tools, until the next start.
+    ///
+    /// # Errors
+    /// Where there is no such peer.
+    pub async fn set_mode(
+        &self,
+        peer: &PeerId,
+        mode: Mode,
+        tool: Option<String>,
+    ) -> Result<String, HandleError> {
+        self.ask(peer, |answer| Command::SetMode { mode, tool, answer }).await
+    }
+
+    /// Seals a peer's surface now.
+    ///
+    /// # Errors
+    /// Where the peer cannot be read or the store refuses.
+    pub async fn seal(&self, peer: &PeerId) -> Result<String, HandleError> {
+        self.ask(peer, |answer| Command::Seal { answer }).await
+    }
+
+    /// Begins a new window of the coherence score.
+    ///
+    /// # Errors
+    /// Where there is no such peer.
+    pub async fn open_window(&self, peer: &PeerId) -> Result<String, HandleError> {
+        self.ask(peer, |answer| Command::OpenWindow { answer }).await
+    }
+
+    /// Reads a peer's surface now and acts on it.
+    ///
+    /// # Errors
+    /// Where the peer cannot be read.
+    pub async fn review(&self, peer: &PeerId) -> Result<String, HandleError> {
+        self.ask(peer, |answer| Command::Review { answer }).await
+    }
+
+    fn views(&self) -> impl Iterator<Item = Arc<PeerView>> + '_ {
+        self.lines.values().filter_map(|line| line.view.load_full())
+    }
+
+    fn peer_of(&self, hash: Digest) -> Result<PeerId, HandleError> {
+        self.approvals()
+            .into_iter()
+            .find(|waiting| waiting.id == hash)
+            .map(|waiting| waiting.peer)
+            .ok_or_else(|| HandleError::NoProposal(hash.to_string()))
+    }
+
+    async fn ask(
+        &self,
+        peer: &PeerId,
+        command: impl FnOnce(Answer) -> Command,
+    ) -> Result<String, HandleError> {
+        let line = self.lines.get(peer).ok_or_else(|| HandleError::NoPeer(peer.to_string()))?;
+        let (answer, answered) = oneshot::channel();
+        line.commands.send(command(answer)).await.map_err(|_| HandleError::Stopped)?;
+        answered.await.map_err(|_| HandleError::Stopped)?
+    }
+}

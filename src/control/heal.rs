@@ -1,0 +1,471 @@
+//! The loop after a surface changed: an event for each tool, a routine where one passes the gate, one
+//! new version for all that was healed at once.
+
+use uuid::Uuid;
+
+use super::actor::Peer;
+use super::events::{Events, Seen};
+use super::handle::HandleError;
+use super::settle::{Case, Settled, held};
+use super::status::Told;
+use crate::domain::contract::{
+    Next, Offer, Provenance, ProvenanceKind, Sealed, Step, Surface, Tool, next_version,
+};
+use crate::domain::drift::{
+    Change, DriftEvent, EventState, Outlook, Sighting, Signal, classify, diff,
+};
+use crate::domain::evidence::{Record, RecordBody, RecordId};
+use crate::domain::message::{Digest, ToolName, UnixMillis};
+use crate::domain::negotiation::{Origin, Proposal, clean_text, effectively_read_only, propose};
+use crate::domain::patch::{Approval, Approved, Proposed};
+use crate::domain::policy::Caller;
+use crate::domain::routine::RoutineDoc;
+use crate::live::{Mode, ToolState};
+use crate::telemetry::NegotiationResult;
+
+use super::settings::Adopt;
+
+/// A proposal that waits for a person.
+#[derive(Clone, Debug)]
+pub(super) struct Waiting {
+    pub(super) proposal: Proposal,
+    pub(super) drift_id: Uuid,
+    pub(super) at: UnixMillis,
+}
+
+/// A tool that a new version will carry over, with the event that it ends.
+pub(super) struct Patch {
+    pub(super) tool: String,
+    pub(super) approved: Approved,
+    pub(super) drift_id: Uuid,
+}
+
+/// What one pass over the changed tools came to.
+#[derive(Default)]
+struct Pass {
+    patches: Vec<Patch>,
+    /// Tools whose promise still holds, with their event.
+    unaffected: Vec<(String, Option<Uuid>)>,
+    records: Vec<Record>,
+}
+
+impl Peer {
+    /// Settles every changed tool and seals what was healed.
+    pub(super) async fn heal(
+        &mut self,
+        head: &Sealed,
+        offer: &Surface,
+        changed: Vec<String>,
+        since: Option<u64>,
+        caller: Option<&Caller>,
+    ) {
+        let promise = Surface {
+            server_name: offer.server_name.clone(),
+            capabilities: offer.capabilities.clone(),
+            tools: head.promised_tools().into_iter().cloned().collect(),
+        };
+        let changes = diff(&promise, offer).changes;
+        let mut candidates = propose(&promise, offer);
+        let mut pass = Pass::default();
+        for name in changed {
+            let mine: Vec<Change> =
+                changes.iter().filter(|change| change.tool == name).cloned().collect();
+            let judged = judged_digest(head, &name, offer);
+            let life = self.tools.entry(ToolName::from(name.as_str())).or_default();
+            if life.judged == Some(judged) {
+                continue;
+            }
+            life.judged = Some(judged);
+            let Some(promised) = head.promised(&name) else { continue };
+            let case = Case { promised, promise: &promise, offer, changes: &mine, caller };
+            let candidate = candidates
+                .iter()
+                .position(|candidate| candidate.tool == name)
+                .map(|at| candidates.swap_remove(at));
+            let mut steps = Vec::new();
+            let settled = if self.mode_of(&name, true) == Mode::Enforce {
+                self.settle(&case, candidate, &mut steps).await
+            } else {
+                steps.push("the mode is not enforce: the loop stops at the open event".to_owned());
+                let graver =
+                    |change: &Change| change.severity > crate::domain::drift::Severity::Low;
+                if mine.iter().any(graver) {
+                    Settled::Nothing(String::new())
+                } else {
+                    Settled::Unaffected
+                }
+            };
+            self.act(&case, judged, settled, steps, since, &mut pass);
+        }
+        let adopted = self.adoptable(head, offer, &pass);
+        if pass.patches.is_empty() && pass.unaffected.is_empty() && adopted.is_empty() {
+            for record in pass.records {
+                self.shared.scribe.later(record);
+            }
+            return;
+        }
+        if let Err(error) = self.seal_pass(head, offer, pass, adopted, since).await {
+            let what = format!("{}: the new version is not sealed: {error}", self.id());
+            self.tell(Told::Warning { what });
+        }
+    }
+
+    /// Opens the event of a settled tool and moves its state.
+    fn act(
+        &mut self,
+        case: &Case<'_>,
+        judged: Digest,
+        settled: Settled,
+        steps: Vec<String>,
+        since: Option<u64>,
+        pass: &mut Pass,
+    ) {
+        let tool = case.promised.name().to_owned();
+        let outlook = match &settled {
+            Settled::Unaffected => Outlook::Unaffected,
+            Settled::Heals(..) => Outlook::Heals,
+            Settled::Waits(..) => Outlook::Waits,
+            Settled::Nothing(_) => Outlook::Nothing,
+        };
+        let observing = self.mode_of(&tool, true) != Mode::Enforce;
+        let event = self.open_event(case, judged, outlook, &mut pass.records, since);
+        let body = RecordBody::Reasoning { drift_id: event, steps };
+        let reasoning = self.shared.scribe.record(self.id(), body);
+        pass.records.push(self.shared.scribe.edge(
+            self.id(),
+            RecordId(event),
+            reasoning.id,
+            crate::domain::evidence::Cause::Caused,
+        ));
+        pass.records.push(reasoning);
+        match settled {
+            Settled::Unaffected => pass.unaffected.push((tool, Some(event))),
+            Settled::Heals(proposal, hash) => self.take_on(proposal, hash, event, pass),
+            Settled::Waits(proposal, hash) => self.put_up(proposal, hash, event, pass),
+            Settled::Nothing(_) if observing => {}
+            Settled::Nothing(why) => {
+                let drift = event.to_string();
+                let gone = case.offer.tool(&tool).is_none();
+                let state = if gone {
+                    ToolState::Broken { drift, why: format!("{tool} is no longer offered: {why}") }
+                } else {
+                    ToolState::Unhealable { drift, why: why.clone() }
+                };
+                if gone {
+                    self.shared.peer_metrics.breaker_trip();
+                }
+                self.set_state(&tool, state);
+                self.count_negotiation(Origin::Matcher, NegotiationResult::Nothing);
+                self.tell(Told::Unhealable { peer: self.id().clone(), tool, why });
+            }
+        }
+    }
+
+    /// A proposal that the gate let through joins the version that is being made.
+    fn take_on(&mut self, proposal: Proposal, hash: Digest, drift_id: Uuid, pass: &mut Pass) {
+        let (tool, origin) = (proposal.tool.clone(), proposal.origin);
+        let proposed = Box::new(proposal.clone());
+        let body = RecordBody::Proposed { drift_id, hash, proposal: proposed };
+        pass.records.push(self.shared.scribe.record(self.id(), body));
+        let approved = Proposed::new(proposal, hash)
+            .prove()
+            .ok()
+            .and_then(|proven| proven.approve_by_gate(self.barred.contains(&hash)).ok());
+        let Some(approved) = approved else { return };
+        let (decision, reason) = ("auto".to_owned(), "all nine rules hold".to_owned());
+        let body = RecordBody::Decided { proposal: hash, decision, reason };
+        pass.records.push(self.shared.scribe.record(self.id(), body));
+        self.count_negotiation(origin, NegotiationResult::Applied);
+        pass.patches.push(Patch { tool, approved, drift_id });
+    }
+
+    /// A proposal that the gate held is put up for a person.
+    fn put_up(&mut self, proposal: Proposal, hash: Digest, drift_id: Uuid, pass: &mut Pass) {
+        let tool = proposal.tool.clone();
+        let why = held(&proposal);
+        let body = RecordBody::Proposed { drift_id, hash, proposal: Box::new(proposal.clone()) };
+        pass.records.push(self.shared.scribe.record(self.id(), body));
+        self.count_negotiation(proposal.origin, NegotiationResult::Waiting);
+        self.move_event(drift_id, EventState::Waiting, None);
+        let drift = drift_id.to_string();
+        self.set_state(&tool, ToolState::Waiting { drift, why: why.clone() });
+        self.waiting.retain(|_, waiting| waiting.proposal.tool != tool);
+        self.waiting.insert(hash, Waiting { proposal, drift_id, at: self.shared.clock.now() });
+        self.tell(Told::Waits { peer: self.id().clone(), tool, why });
+    }
+
+    fn open_event(
+        &mut self,
+        case: &Case<'_>,
+        judged: Digest,
+        outlook: Outlook,
+        records: &mut Vec<Record>,
+        since: Option<u64>,
+    ) -> Uuid {
+        let tool = case.promised.name();
+        let offered = case.offer.tool(tool).map(Tool::definition).cloned();
+        let signal = if offered.is_none() && case.changes.is_empty() {
+            Signal::Gone
+        } else {
+            Signal::Surface(case.changes)
+        };
+        let event = classify(
+            Sighting {
+                drift_id: self.shared.dice.uuid(),
+                contract_id: self.chain.head().map(|head| head.contract_id),
+                tool,
+                at: self.shared.clock.now(),
+                sensor: "surface",
+                offer: judged,
+                baseline: case.promised.definition().clone(),
+                observed: offered.unwrap_or_default(),
+            },
+            signal,
+            outlook,
+        );
+        self.see(event, records, since)
+    }
+
+    /// Notes an event: opened, or joined to the open one of the same fingerprint.
+    pub(super) fn see(
+        &mut self,
+        event: DriftEvent,
+        records: &mut Vec<Record>,
+        since: Option<u64>,
+    ) -> Uuid {
+        match self.events.see(event) {
+            Seen::Joined(id) => id,
+            Seen::Opened(event) => {
+                self.shared.peer_metrics.drift_event(event.drift_type, event.severity);
+                if let Some(since) = since {
+                    let now = self.shared.clock.monotonic_micros();
+                    self.shared.metrics.drift_detected(now.saturating_sub(since));
+                }
+                let id = event.drift_id;
+                records.push(Events::record(&self.shared.scribe, self.id(), event, false));
+                id
+            }
+        }
+    }
+
+    /// Moves an event on and leaves its record for the next batch.
+    pub(super) fn move_event(&mut self, id: Uuid, state: EventState, by: Option<String>) {
+        if let Some(event) = self.events.move_on(id, state, by) {
+            let record = Events::record(&self.shared.scribe, self.id(), event, true);
+            self.shared.scribe.later(record);
+        }
+    }
+
+    pub(super) fn set_state(&mut self, tool: &str, state: ToolState) {
+        let life = self.tools.entry(ToolName::from(tool)).or_default();
+        if life.state != state {
+            life.state = state;
+            life.revision += 1;
+        }
+    }
+
+    fn count_negotiation(&self, origin: Origin, result: NegotiationResult) {
+        self.shared.metrics.negotiation(origin, result);
+    }
+
+    /// New tools and changed definitions that may be sealed and shown without a person.
+    fn adoptable(&self, head: &Sealed, offer: &Surface, pass: &Pass) -> Vec<Tool> {
+        let may = |tool: &Tool| match self.settings.adopt {
+            Adopt::All => true,
+            Adopt::Manual => false,
+            Adopt::Additions => clean_text(tool) && effectively_read_only(tool, None),
+        };
+        let taken: Vec<&str> = pass
+            .patches
+            .iter()
+            .flat_map(|patch| patch.approved.proposal().to_tool.as_deref())
+            .collect();
+        let new = offer.tools.iter().filter(|tool| {
+            head.promised(tool.name()).is_none() && !taken.contains(&tool.name()) && may(tool)
+        });
+        let grown = pass.unaffected.iter().filter_map(|(name, _)| offer.tool(name)).filter(
+            |tool| match self.settings.adopt {
+                Adopt::Manual => false,
+                Adopt::All => true,
+                Adopt::Additions => clean_text(tool),
+            },
+        );
+        new.chain(grown).cloned().collect()
+    }
+
+    /// Seals one version for everything that a pass settled.
+    async fn seal_pass(
+        &mut self,
+        head: &Sealed,
+        offer: &Surface,
+        pass: Pass,
+        adopted: Vec<Tool>,
+        since: Option<u64>,
+    ) -> Result<(), HandleError> {
+        let first = pass.patches.first().map(|patch| patch.drift_id);
+        let cause = first.or_else(|| pass.unaffected.iter().find_map(|(_, event)| *event));
+        let reference = cause.map_or_else(|| "additions".to_owned(), |id| id.to_string());
+        let mut records = pass.records;
+        if !pass.patches.is_empty() || !pass.unaffected.is_empty() || !adopted.is_empty() {
+            let settled: Vec<&str> =
+                pass.unaffected.iter().map(|(tool, _)| tool.as_str()).collect();
+            let draft = self.draft(head, offer, &pass.patches, &settled, adopted, &reference);
+            let cause = cause.map(RecordId);
+            let group = std::mem::take(&mut records);
+            let sealed = self.seal_and_move(draft, "heal", cause, group).await?;
+            let by = Some(sealed.hash.to_string());
+            for (tool, event) in &pass.unaffected {
+                self.as_sealed(tool);
+                if let Some(event) = event {
+                    self.move_event(*event, EventState::Resolved, by.clone());
+                }
+            }
+            for patch in pass.patches {
+                self.patched(patch, &sealed, since);
+            }
+        }
+        Ok(())
+    }
+
+    /// The next version: the head, with these tools carried over as the patches say.
+    pub(super) fn draft(
+        &self,
+        head: &Sealed,
+        offer: &Surface,
+        patches: &[Patch],
+        unaffected: &[&str],
+        adopted: Vec<Tool>,
+        reference: &str,
+    ) -> crate::domain::contract::Contract {
+        let mut routine: RoutineDoc = head.routine.clone();
+        for tool in unaffected {
+            routine.0.remove(*tool);
+        }
+        for patch in patches {
+            let entries = patch.approved.proposal().routine.0.clone();
+            routine.0.extend(entries);
+        }
+        let fresh: Vec<&str> = patches
+            .iter()
+            .map(|patch| patch.tool.as_str())
+            .chain(unaffected.iter().copied())
+            .collect();
+        let step = if patches.is_empty() && adopted.is_empty() { Step::Patch } else { Step::Minor };
+        next_version(
+            head,
+            Next {
+                id: self.shared.dice.uuid(),
+                at: self.shared.clock.now(),
+                lifetime: self.settings.lifetime,
+                step,
+                offer: Some(offer_of(head, offer, &routine, &fresh, &adopted)),
+                routine,
+                adopted,
+                dropped: Vec::new(),
+                replies: Vec::new(),
+                provenance: Provenance {
+                    r#ref: reference.to_owned(),
+                    kind: ProvenanceKind::Negotiation,
+                    timestamp: self.shared.clock.now(),
+                    detail: format!("{} tools carried over", patches.len()),
+                },
+            },
+        )
+    }
+
+    /// A patch whose contract is sealed: it goes live with the next publication.
+    pub(super) fn patched(&mut self, patch: Patch, sealed: &Sealed, since: Option<u64>) {
+        let Patch { tool, approved, drift_id } = patch;
+        self.set_state(&tool, ToolState::Sound);
+        let by = approved.by().to_owned();
+        self.waiting.retain(|_, waiting| waiting.proposal.tool != tool);
+        self.going_live.push((tool.clone(), approved.seal(sealed.hash), by, since));
+        self.move_event(drift_id, EventState::Resolved, Some(sealed.hash.to_string()));
+        if let Some(life) = self.tools.get_mut(tool.as_str()) {
+            life.judged = None;
+        }
+    }
+
+    /// A person approved a proposal that waits: it is sealed on top of the head of now.
+    pub(super) async fn approve(
+        &mut self,
+        hash: Digest,
+        reason: &str,
+    ) -> Result<String, HandleError> {
+        let waiting = self
+            .waiting
+            .get(&hash)
+            .cloned()
+            .ok_or_else(|| HandleError::NoProposal(hash.to_string()))?;
+        let (Some(head), Some(offer)) = (self.chain.head().cloned(), self.offer.clone()) else {
+            return Err(HandleError::Refused("the peer's surface is not known yet".to_owned()));
+        };
+        let by = format!("a person: {reason}");
+        let approved = Proposed::new(waiting.proposal.clone(), hash)
+            .prove()
+            .map_err(|withdrawn| HandleError::Refused(withdrawn.reason))?
+            .approve(Approval { hash, by: by.clone() })
+            .map_err(|stopped| HandleError::Refused(stopped.to_string()))?;
+        let tool = waiting.proposal.tool.clone();
+        let decision = "approved".to_owned();
+        let body = RecordBody::Decided { proposal: hash, decision, reason: by };
+        let decided = self.shared.scribe.record(self.id(), body);
+        let cause = Some(decided.id);
+        let patch = Patch { tool: tool.clone(), approved, drift_id: waiting.drift_id };
+        let patches = [patch];
+        let draft =
+            self.draft(&head, &offer, &patches, &[], Vec::new(), &waiting.drift_id.to_string());
+        let sealed = self.seal_and_move(draft, "heal", cause, vec![decided]).await?;
+        for patch in patches {
+            self.patched(patch, &sealed, None);
+        }
+        Ok(format!("{tool} is carried over as v{}", sealed.version))
+    }
+}
+
+/// The digest of what is offered in the place of a promised tool: of the tool of that name, or of the
+/// whole surface where the name is gone.
+fn judged_digest(head: &Sealed, tool: &str, offer: &Surface) -> Digest {
+    let by_routine = head.routine.0.get(tool).and_then(|routine| routine.call.as_deref());
+    match offer.tool(by_routine.unwrap_or(tool)).or_else(|| offer.tool(tool)) {
+        Some(now) => now.digest(),
+        None => offer.digest(),
+    }
+}
+
+/// What a version says the peer speaks: freshly settled tools as they are offered now, the others as
+/// the head knew them.
+fn offer_of(
+    head: &Sealed,
+    offer: &Surface,
+    routine: &RoutineDoc,
+    fresh: &[&str],
+    adopted: &[Tool],
+) -> Offer {
+    let mut tools: Vec<Tool> = Vec::new();
+    let mut gone = Vec::new();
+    for promised in head.promised_tools() {
+        let name = promised.name();
+        let targets = routine
+            .0
+            .get(name)
+            .map_or_else(|| vec![name.to_owned()], |routine| routine.targets(name));
+        for target in targets {
+            let spoken =
+                if fresh.contains(&name) { offer.tool(&target) } else { head.offered(&target) };
+            let as_promised = adopted.iter().chain([promised]).any(|tool| Some(tool) == spoken);
+            if let Some(spoken) = spoken
+                && !as_promised
+                && !tools.iter().any(|tool| tool.name() == spoken.name())
+            {
+                tools.push(spoken.clone());
+            }
+        }
+        if fresh.contains(&name) && offer.tool(name).is_none() {
+            gone.push(name.to_owned());
+        } else if head.offer.as_ref().is_some_and(|offer| offer.gone.iter().any(|g| g == name)) {
+            gone.push(name.to_owned());
+        }
+    }
+    Offer { surface: offer.digest(), tools, gone }
+}

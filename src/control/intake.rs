@@ -1,0 +1,210 @@
+//! Starts the room: replays the ledger, puts what it says in force, starts one actor a peer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::actor::{Peer, Shared};
+use super::advisor::Advisor;
+use super::bindings::RoutineCache;
+use super::chain::Chain;
+use super::events::Events;
+use super::handle::{Command, Handle, Line};
+use super::scribe::Scribe;
+use super::settings::{PeerSettings, Settings};
+use super::status::Told;
+use crate::domain::contract::Sealed;
+use crate::domain::message::{Clock, Dice, PeerId};
+use crate::live::{Binding, Observation, Switchboard};
+use crate::store::{State, Store, StoreError};
+use crate::telemetry::{Dropped, Metrics};
+use crate::wire::protocol::mcp::peer::PeerClient;
+
+/// Observations that wait for an actor; more are dropped and counted.
+const INBOX: usize = 8_192;
+
+/// What the room is built from.
+pub struct Parts {
+    /// What it is told by configuration.
+    pub settings: Settings,
+    /// Where evidence is kept.
+    pub store: Arc<dyn Store>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where names come from.
+    pub dice: Arc<dyn Dice>,
+    /// The metrics.
+    pub metrics: Metrics,
+    /// Who is asked where the matcher cannot decide.
+    pub advisor: Option<Arc<dyn Advisor>>,
+    /// Where a person at the terminal is told.
+    pub told: mpsc::UnboundedSender<Told>,
+}
+
+/// What is built for one peer.
+pub struct PeerParts {
+    /// Its settings.
+    pub settings: PeerSettings,
+    /// How it is asked.
+    pub client: PeerClient,
+}
+
+/// The room before it runs: what the ledger says is already known.
+pub struct Control {
+    parts: Parts,
+    peers: Vec<Peer>,
+    lines: BTreeMap<PeerId, Line>,
+    commands: Vec<mpsc::Receiver<Command>>,
+}
+
+impl Control {
+    /// Replays the ledger. The bindings it gives are to be in force before the first exchange.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn load(
+        parts: Parts,
+        peers: Vec<PeerParts>,
+    ) -> Result<(Self, BTreeMap<PeerId, Arc<Binding>>), StoreError> {
+        let state = parts.store.state()?;
+        let scribe = Scribe::new(
+            Arc::clone(&parts.store),
+            Arc::clone(&parts.clock),
+            Arc::clone(&parts.dice),
+        );
+        let routines = Arc::new(RoutineCache::new(parts.settings.cached_routines));
+        let (mut bindings, mut lines) = (BTreeMap::new(), BTreeMap::new());
+        let (mut actors, mut inlets) = (Vec::new(), Vec::new());
+        for peer in peers {
+            let shared = Shared {
+                scribe: scribe.clone(),
+                clock: Arc::clone(&parts.clock),
+                dice: Arc::clone(&parts.dice),
+                metrics: parts.metrics.clone(),
+                peer_metrics: parts.metrics.peer(&peer.settings.id),
+                advisor: parts.advisor.clone(),
+                routines: Arc::clone(&routines),
+                told: parts.told.clone(),
+            };
+            let view = Arc::new(ArcSwapOption::empty());
+            let (to_actor, commands) = mpsc::channel(16);
+            let id = peer.settings.id.clone();
+            lines.insert(id.clone(), Line { commands: to_actor, view: Arc::clone(&view) });
+            let mut actor = Peer::new(peer.settings, peer.client, shared, view);
+            actor.take_up(recovered(&state, &id, &parts.told));
+            bindings.insert(id, Arc::new(actor.binding()));
+            actors.push(actor);
+            inlets.push(commands);
+        }
+        Ok((Self { parts, peers: actors, lines, commands: inlets }, bindings))
+    }
+
+    /// Starts the actors on the current runtime. They end, and write what they know, when the lanes
+    /// have ended or [`Running::finish`] is asked.
+    pub fn run(
+        self,
+        switchboard: &Arc<Switchboard>,
+        ordinary: mpsc::Receiver<Observation>,
+        reserved: mpsc::Receiver<Observation>,
+    ) -> (Handle, Running) {
+        let scribe = Scribe::new(
+            Arc::clone(&self.parts.store),
+            Arc::clone(&self.parts.clock),
+            Arc::clone(&self.parts.dice),
+        );
+        let mut inboxes = BTreeMap::new();
+        let mut actors = JoinSet::new();
+        for (peer, commands) in self.peers.into_iter().zip(self.commands) {
+            let (to_actor, inbox) = mpsc::channel(INBOX);
+            inboxes.insert(peer.id().clone(), to_actor);
+            let every = self.parts.settings.evidence_every;
+            actors.spawn(peer.run(Arc::clone(switchboard), inbox, commands, every));
+        }
+        let metrics = self.parts.metrics;
+        let intake = tokio::spawn(hand_on(inboxes, ordinary, reserved, metrics));
+        (Handle { lines: Arc::new(self.lines), scribe }, Running { intake, actors })
+    }
+}
+
+/// The actors at work.
+pub struct Running {
+    intake: JoinHandle<()>,
+    actors: JoinSet<()>,
+}
+
+impl Running {
+    /// Ends the actors: they take what waits, write it down and stop.
+    pub async fn finish(mut self) {
+        // Without the intake the inboxes end, and with them the actors.
+        self.intake.abort();
+        while self.actors.join_next().await.is_some() {}
+    }
+}
+
+/// What the ledger says about one peer.
+pub(super) struct Recovered {
+    pub(super) chain: Chain,
+    pub(super) events: Events,
+    pub(super) kept: Vec<String>,
+    pub(super) proposals: Vec<crate::store::PendingProposal>,
+}
+
+fn recovered(state: &State, peer: &PeerId, told: &mpsc::UnboundedSender<Told>) -> Recovered {
+    let mut versions = Vec::new();
+    for (_, contract) in state.contracts.iter().filter(|(owner, _)| owner == peer) {
+        match Sealed::open(contract.clone()) {
+            Ok(sealed) => versions.push(Arc::new(sealed)),
+            Err(faults) => {
+                // The store checked its files; a seal that does not open is said, never used.
+                let what = format!("{peer}: contract v{} is not sound: {faults}", contract.version);
+                let _ = told.send(Told::Warning { what });
+            }
+        }
+    }
+    let head = state.heads.iter().find(|(owner, _)| owner == peer).map(|(_, head)| *head);
+    let mine = |owner: &PeerId| owner == peer;
+    Recovered {
+        chain: Chain::new(versions, head),
+        events: Events::new(
+            state.events.iter().filter(|(owner, _)| mine(owner)).map(|(_, event)| event.clone()),
+        ),
+        kept: state
+            .kept
+            .iter()
+            .filter(|(owner, ..)| mine(owner))
+            .map(|(_, _, tool)| tool.clone())
+            .collect(),
+        proposals: state.proposals.iter().filter(|p| mine(&p.peer)).cloned().collect(),
+    }
+}
+
+/// Hands observations on to their peer's actor: the reserved lane first.
+async fn hand_on(
+    inboxes: BTreeMap<PeerId, mpsc::Sender<Observation>>,
+    mut ordinary: mpsc::Receiver<Observation>,
+    mut reserved: mpsc::Receiver<Observation>,
+    metrics: Metrics,
+) {
+    loop {
+        let observation = tokio::select! {
+            biased;
+            Some(observation) = reserved.recv() => {
+                // What a record must name waits for room; it was bounded when it came in.
+                if let Some(inbox) = inboxes.get(&observation.peer) {
+                    let _ = inbox.send(observation).await;
+                }
+                continue;
+            }
+            Some(observation) = ordinary.recv() => observation,
+            else => return,
+        };
+        if let Some(inbox) = inboxes.get(&observation.peer)
+            && inbox.try_send(observation).is_err()
+        {
+            metrics.observations_dropped(Dropped::Ordinary);
+        }
+    }
+}

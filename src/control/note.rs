@@ -1,0 +1,202 @@
+//! What each observation means: counted, sampled, or a reason to read the surface again.
+
+use serde_json::json;
+
+use super::actor::Peer;
+use crate::domain::drift::{Outlook, Sighting, Signal, classify};
+use crate::domain::evidence::RecordBody;
+use crate::domain::message::{ToolName, Verdict};
+use crate::domain::patch::{Outcome, Step};
+use crate::live::{CallFact, ListingFact, Observation, ObservationKind, ToolState};
+
+use super::settings::SealPolicy;
+
+/// Digests kept for one record of counted exchanges.
+const DIGESTS_MAX: usize = 1_024;
+/// Listings that are known not to differ from the surface.
+const LISTINGS_MAX: usize = 256;
+
+impl Peer {
+    /// Notes one observation. Nothing here waits: what must be awaited is left pending.
+    pub(super) fn note(&mut self, observation: Observation) {
+        match observation.kind {
+            ObservationKind::FirstUse(caller) => {
+                if self.chain.head().is_none() && self.settings.seal == SealPolicy::FirstUse {
+                    self.pending.first_use = Some(caller);
+                }
+            }
+            ObservationKind::ListChanged => self.pending.asked = true,
+            ObservationKind::Listing(listing) => self.note_listing(listing),
+            ObservationKind::Call(call) => self.note_call(call, observation.at),
+        }
+    }
+
+    fn note_listing(&mut self, listing: ListingFact) {
+        self.read_at_micros = Some(self.shared.clock.monotonic_micros());
+        if self.listings.len() >= LISTINGS_MAX {
+            self.listings.clear();
+        }
+        if self.listings.insert(listing.digest) && self.chain.head().is_some() {
+            self.pending.asked = true;
+            self.pending.caller = Some(listing.caller);
+        }
+    }
+
+    fn note_call(&mut self, call: CallFact, at: crate::domain::message::UnixMillis) {
+        let lawful = self.chain.head().is_some_and(|head| head.expiry > at);
+        self.window.count(&call, lawful, at);
+        *self.counts.entry((call.tool.to_string(), call.verdict.word())).or_default() += 1;
+        if let Some(digest) = call.reply_digest
+            && self.digests.len() < DIGESTS_MAX
+        {
+            self.digests.push(digest);
+        }
+        if let Some(ticket) = call.held {
+            self.pending.ticket = self.pending.ticket.max(ticket);
+        }
+        if call.first_kept {
+            self.note_kept(&call.tool);
+        }
+        self.note_exception(&call);
+        self.note_signals(&call);
+        self.note_watch(&call);
+        if let Some(sample) = call.sample {
+            let keep = self.settings.recordings;
+            self.samples.keep(&call.tool, &call.caller.principal, sample, keep);
+        }
+    }
+
+    /// The tool's terms are promised from now on; a restart remembers it.
+    fn note_kept(&mut self, tool: &ToolName) {
+        let Some(contract) = self.chain.head_hash() else { return };
+        let life = self.tools.entry(tool.clone()).or_default();
+        if life.kept {
+            return;
+        }
+        life.kept = true;
+        let body = RecordBody::TermsKept { contract, tool: tool.to_string() };
+        let record = self.shared.scribe.record(self.id(), body);
+        self.shared.scribe.later(record);
+    }
+
+    /// Nothing is waived or refused that no record names.
+    fn note_exception(&mut self, call: &CallFact) {
+        if !matches!(call.verdict, Verdict::Waived | Verdict::Refused) {
+            return;
+        }
+        let body = RecordBody::Exception {
+            tool: call.tool.to_string(),
+            verdict: call.verdict.word().to_owned(),
+            violations: json!(call.violations),
+            reply: call.reply_digest,
+        };
+        let record = self.shared.scribe.record(self.id(), body);
+        self.shared.scribe.later(record);
+    }
+
+    /// A rejection, or a broken promise, asks for the surface; a faulty declaration does not.
+    fn note_signals(&mut self, call: &CallFact) {
+        if self.chain.head().is_none() {
+            return;
+        }
+        if !call.violations.is_empty() {
+            self.note_broken(call);
+        }
+        if call.rejection.is_some() || call.held.is_some() {
+            self.ask_again_for(call);
+        }
+    }
+
+    fn note_broken(&mut self, call: &CallFact) {
+        let kept = self.tools.get(&call.tool).is_some_and(|life| life.kept);
+        if kept || self.settings.terms_declared {
+            let broken = self.pending.broken.entry(call.tool.to_string()).or_default();
+            if broken.is_empty() {
+                broken.clone_from(&call.violations);
+            }
+            self.ask_again_for(call);
+            return;
+        }
+        // A declared term that was never kept is a faulty declaration: low, and said once.
+        let event = self.reply_event(call.tool.as_str(), &call.violations, Outlook::Unaffected);
+        let Some(mut event) = event else { return };
+        event.severity = crate::domain::drift::Severity::Low;
+        event.sensor = "faulty_declaration".to_owned();
+        let mut records = Vec::new();
+        self.see(event, &mut records, None);
+        records.into_iter().for_each(|record| self.shared.scribe.later(record));
+    }
+
+    fn ask_again_for(&mut self, call: &CallFact) {
+        self.pending.refused = true;
+        self.pending.caller = Some(std::sync::Arc::clone(&call.caller));
+        if self.pending.since_micros.is_none() {
+            self.pending.since_micros = Some(self.shared.clock.monotonic_micros());
+        }
+    }
+
+    /// Replies that broke a kept promise while the surface says nothing new: reply-only drift.
+    pub(super) fn settle_replies(&mut self, since: Option<u64>) {
+        for (tool, violations) in std::mem::take(&mut self.pending.broken) {
+            let life = self.tools.get(tool.as_str());
+            let explained = life.is_some_and(|life| life.state != ToolState::Sound);
+            if explained || !self.events.open_of(&tool).is_empty() {
+                continue;
+            }
+            let just_healed = self.going_live.iter().any(|(healed, ..)| *healed == tool);
+            if just_healed {
+                continue;
+            }
+            if let Some(event) = self.reply_event(&tool, &violations, Outlook::Nothing) {
+                let mut records = Vec::new();
+                self.see(event, &mut records, since);
+                records.into_iter().for_each(|record| self.shared.scribe.later(record));
+            }
+        }
+    }
+
+    fn reply_event(
+        &self,
+        tool: &str,
+        violations: &[crate::domain::contract::Violation],
+        outlook: Outlook,
+    ) -> Option<crate::domain::drift::DriftEvent> {
+        let head = self.chain.head()?;
+        let promised = head.reply_schema(tool)?.clone();
+        Some(classify(
+            Sighting {
+                drift_id: self.shared.dice.uuid(),
+                contract_id: Some(head.contract_id),
+                tool,
+                at: self.shared.clock.now(),
+                sensor: "reply",
+                offer: self.offer_digest.unwrap_or(head.hash),
+                baseline: promised,
+                observed: json!(violations),
+            },
+            Signal::Reply(violations),
+            outlook,
+        ))
+    }
+
+    /// A young patch is watched: a routine that misses early is taken back.
+    fn note_watch(&mut self, call: &CallFact) {
+        let Some(life) = self.tools.get_mut(&call.tool) else { return };
+        let Some(live) = &mut life.live else { return };
+        if call.mended_by.is_none_or(|generation| generation < live.generation()) {
+            return;
+        }
+        let outcome = match call.verdict {
+            Verdict::Kept | Verdict::Mended if !call.is_error && call.rejection.is_none() => {
+                Outcome::Good
+            }
+            _ if call.rejection.is_some() || !call.violations.is_empty() => Outcome::Miss,
+            _ => Outcome::Unrelated,
+        };
+        match live.watching().note(outcome) {
+            Step::Continue => {}
+            Step::Passed => life.live = None,
+            Step::RollBack => self.pending.roll_back = Some(call.tool.to_string()),
+        }
+    }
+}

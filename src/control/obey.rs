@@ -1,0 +1,276 @@
+//! What a person tells the actor: decisions, a rollback, a mode, a seal.
+
+use serde_json::json;
+
+use super::actor::Peer;
+use super::handle::{Command, HandleError, PeerView};
+use super::heal::Waiting;
+use super::settle::held;
+use super::status::{ApprovalStatus, EventStatus, PeerStatus, Told, ToolStatus};
+use crate::domain::contract::ProvenanceKind;
+use crate::domain::drift::{EventState, Severity};
+use crate::domain::evidence::RecordBody;
+use crate::domain::message::{Digest, UnixMillis};
+use crate::domain::routine::explain;
+use crate::live::{Mode, Switchboard, ToolState};
+use crate::store::PendingProposal;
+
+impl Peer {
+    /// Does what it was told and answers.
+    pub(super) async fn obey(&mut self, command: Command, switchboard: &Switchboard) {
+        let (answer, said) = match command {
+            Command::Approve { hash, reason, answer } => {
+                (answer, self.approve(hash, &reason).await)
+            }
+            Command::Deny { hash, reason, answer } => (answer, self.deny(hash, &reason).await),
+            Command::Rollback { to, answer } => (answer, self.roll_back(to).await),
+            Command::SetMode { mode, tool, answer } => (answer, Ok(self.set_mode(mode, tool))),
+            Command::Seal { answer } => (answer, self.seal_now(switchboard).await),
+            Command::OpenWindow { answer } => {
+                self.window.reset();
+                (answer, Ok("a new window has begun".to_owned()))
+            }
+            Command::Review { answer } => {
+                self.review(switchboard).await;
+                let said = if self.reachable { "read" } else { "not reachable" };
+                (answer, Ok(format!("{}: {said}", self.id())))
+            }
+        };
+        self.publish(switchboard);
+        // Whoever asked may have gone; what was decided stands all the same.
+        let _ = answer.send(said);
+    }
+
+    async fn deny(&mut self, hash: Digest, reason: &str) -> Result<String, HandleError> {
+        let waiting =
+            self.waiting.remove(&hash).ok_or_else(|| HandleError::NoProposal(hash.to_string()))?;
+        let tool = waiting.proposal.tool.clone();
+        self.end_proposal(hash, &waiting, "denied", reason).await?;
+        self.move_event(waiting.drift_id, EventState::Dismissed, Some("denied".to_owned()));
+        let why = format!("a person denied the proposal: {reason}");
+        self.set_state(&tool, ToolState::Unhealable { drift: waiting.drift_id.to_string(), why });
+        Ok(format!("{tool}: denied; its calls are refused until the peer changes again"))
+    }
+
+    /// Records that a proposal is over and bars its hash.
+    async fn end_proposal(
+        &mut self,
+        hash: Digest,
+        waiting: &Waiting,
+        decision: &str,
+        reason: &str,
+    ) -> Result<(), HandleError> {
+        self.barred.insert(hash);
+        let (decision, reason) =
+            (decision.to_owned(), format!("{}: {reason}", waiting.proposal.tool));
+        let body = RecordBody::Decided { proposal: hash, decision, reason };
+        let record = self.shared.scribe.record(self.id(), body);
+        Ok(self.shared.scribe.now(vec![record]).await?)
+    }
+
+    /// Proposals that nobody decided in time lapse; their hash is offered again at the next sighting.
+    pub(super) fn lapse_proposals(&mut self) {
+        let now = self.shared.clock.now();
+        let lapsed: Vec<(Digest, Waiting)> = self
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| waiting.at.plus(self.settings.approval_expiry) <= now)
+            .map(|(hash, waiting)| (*hash, waiting.clone()))
+            .collect();
+        for (hash, waiting) in lapsed {
+            self.waiting.remove(&hash);
+            let (tool, drift) = (waiting.proposal.tool, waiting.drift_id.to_string());
+            let (decision, reason) = ("expired".to_owned(), format!("{tool}: nobody decided"));
+            let body = RecordBody::Decided { proposal: hash, decision, reason };
+            let record = self.shared.scribe.record(self.id(), body);
+            self.shared.scribe.later(record);
+            let why = "the approval lapsed; it is asked for again at the next sighting".to_owned();
+            self.set_state(&tool, ToolState::Unhealable { drift, why });
+            if let Some(life) = self.tools.get_mut(tool.as_str()) {
+                life.judged = None;
+            }
+        }
+    }
+
+    async fn roll_back(&mut self, to: Option<semver::Version>) -> Result<String, HandleError> {
+        let target = self.chain.target(to.as_ref()).cloned().ok_or_else(|| {
+            HandleError::Refused(match to {
+                Some(version) => format!("no version {version} was sealed for {}", self.id()),
+                None => format!("{} has no version to go back to", self.id()),
+            })
+        })?;
+        let version = target.version.to_string();
+        self.withdraw_live("rolled back by a person");
+        self.move_to(target, "rollback", None, Vec::new()).await?;
+        let (peer, why) = (self.id().clone(), "asked by a person".to_owned());
+        self.tell(Told::RolledBack { peer, version: version.clone(), why });
+        Ok(format!("{} is back at v{version}", self.id()))
+    }
+
+    /// Takes a young patch back that missed too often.
+    pub(super) async fn roll_back_patch(&mut self, tool: &str, switchboard: &Switchboard) {
+        let Some(target) = self.chain.target(None).cloned() else { return };
+        let version = target.version.to_string();
+        let why = format!("the routine of {tool} missed in its first exchanges");
+        self.withdraw_live(&why);
+        let (peer, what) = (self.id().clone(), why.clone());
+        match self.move_to(target, "rollback", None, Vec::new()).await {
+            Ok(()) => self.tell(Told::RolledBack { peer, version, why: what }),
+            Err(error) => {
+                self.tell(Told::Warning { what: format!("{peer}: not rolled back: {error}") });
+            }
+        }
+        self.publish(switchboard);
+    }
+
+    /// Patches that are live are withdrawn: their hash is never automatic again.
+    fn withdraw_live(&mut self, reason: &str) {
+        let live: Vec<_> = self.tools.values_mut().filter_map(|life| life.live.take()).collect();
+        for live in live {
+            let withdrawn = live.withdraw(reason);
+            self.barred.insert(withdrawn.hash);
+            let (decision, reason) = ("withdrawn".to_owned(), withdrawn.reason);
+            let body = RecordBody::Decided { proposal: withdrawn.hash, decision, reason };
+            let record = self.shared.scribe.record(self.id(), body);
+            self.shared.scribe.later(record);
+        }
+    }
+
+    /// Sets a mode; what a milder mode had left open is taken up.
+    fn set_mode(&mut self, mode: Mode, tool: Option<String>) -> String {
+        let whose = tool.clone().unwrap_or_else(|| self.id().to_string());
+        match tool {
+            Some(tool) => {
+                self.modes.insert(tool, mode);
+            }
+            None => self.mode = Some(mode),
+        }
+        for life in self.tools.values_mut() {
+            life.judged = None;
+        }
+        self.pending.asked = true;
+        let event = "mode".to_owned();
+        let detail = format!("{whose}: {}", json!(mode).as_str().unwrap_or_default());
+        let record = self
+            .shared
+            .scribe
+            .record(self.id(), RecordBody::Lifecycle { event, detail: detail.clone() });
+        self.shared.scribe.later(record);
+        detail
+    }
+
+    async fn seal_now(&mut self, switchboard: &Switchboard) -> Result<String, HandleError> {
+        if let Some(head) = self.chain.head() {
+            return Ok(format!("{} is already sealed as v{}", self.id(), head.version));
+        }
+        self.review(switchboard).await;
+        let sealed = self.seal_first("command", ProvenanceKind::Manual).await?;
+        Ok(format!("sealed as v{}", sealed.version))
+    }
+
+    /// Takes up the proposals that the ledger knows as waiting or barred.
+    pub(super) fn take_up_proposals(&mut self, proposals: Vec<PendingProposal>) {
+        for known in proposals {
+            let PendingProposal { hash, drift_id, proposal, at, decision, .. } = known;
+            match decision.as_deref() {
+                None => {
+                    let drift = drift_id.to_string();
+                    let why = held(&proposal);
+                    self.set_state(&proposal.tool.clone(), ToolState::Waiting { drift, why });
+                    self.waiting.insert(hash, Waiting { proposal, drift_id, at });
+                }
+                Some("denied" | "withdrawn") => {
+                    self.barred.insert(hash);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Shows what is known to whoever asks.
+    pub(super) fn show(&mut self) {
+        let score = self.window.score(&self.events);
+        self.shared.peer_metrics.coherence(score.total.value());
+        let head = self.chain.head();
+        let sealed = head.is_some();
+        let tools = head
+            .map(|head| {
+                head.promised_tools()
+                    .iter()
+                    .map(|tool| ToolStatus {
+                        tool: tool.name().to_owned(),
+                        mode: self.mode_of(tool.name(), sealed),
+                        state: self
+                            .tools
+                            .get(tool.name())
+                            .map_or("sound", |life| state_word(&life.state)),
+                        routine: head.routine.0.contains_key(tool.name()),
+                    })
+                    .collect()
+            })
+            .unwrap_or_default();
+        let status = PeerStatus {
+            peer: self.id().clone(),
+            mode: self.mode_now(sealed),
+            reachable: self.reachable,
+            contract_id: head.map(|head| head.contract_id),
+            version: head.map(|head| head.version.to_string()),
+            hash: head.map(|head| head.hash),
+            expiry: head.map(|head| head.expiry),
+            generation: self.generation,
+            coherence: score.total.value(),
+            grade: score.grade.to_string(),
+            tools,
+            open_events: self.open_events(),
+            waiting: self.waiting_statuses(),
+            advisor_calls: self.advisor_calls,
+        };
+        let events = self.events.all().into_iter().cloned().collect();
+        self.view.store(Some(std::sync::Arc::new(PeerView { status, events })));
+    }
+
+    fn open_events(&self) -> Vec<EventStatus> {
+        self.events
+            .open()
+            .map(|event| EventStatus {
+                id: event.drift_id,
+                tool: event.tool.clone(),
+                drift_type: event.drift_type.word(),
+                severity: event.severity.word(),
+                state: json!(event.state).as_str().unwrap_or_default().to_owned(),
+            })
+            .collect()
+    }
+
+    fn waiting_statuses(&self) -> Vec<ApprovalStatus> {
+        let expires = |at: UnixMillis| at.plus(self.settings.approval_expiry);
+        self.waiting
+            .iter()
+            .map(|(hash, waiting)| ApprovalStatus {
+                id: *hash,
+                peer: self.id().clone(),
+                tool: waiting.proposal.tool.clone(),
+                severity: self
+                    .events
+                    .get(waiting.drift_id)
+                    .map_or(Severity::Medium, |event| event.severity)
+                    .word(),
+                held_by: waiting.proposal.held_by.clone(),
+                expires_at: expires(waiting.at),
+                drift_id: waiting.drift_id,
+                explained: explain(&waiting.proposal.routine),
+                proposal: waiting.proposal.clone(),
+            })
+            .collect()
+    }
+}
+
+fn state_word(state: &ToolState) -> &'static str {
+    match state {
+        ToolState::Sound => "sound",
+        ToolState::Healing { .. } => "healing",
+        ToolState::Waiting { .. } => "waiting",
+        ToolState::Unhealable { .. } => "unhealable",
+        ToolState::Broken { .. } => "broken",
+    }
+}

@@ -1,0 +1,116 @@
+//! Paired replay: recorded requests asked again through a candidate, on tools that state that they
+//! only read. The strongest evidence there is, so it runs only where a rule needs it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::actor::Peer;
+use crate::domain::contract::{Surface, Tool};
+use crate::domain::json::{Document, Limits, Tape};
+use crate::domain::message::Principal;
+use crate::domain::negotiation::{Candidate, PairedSample, ReplayResult, compare_replay};
+use crate::domain::policy::Caller;
+use crate::domain::routine::CompiledRoutine;
+use crate::wire::protocol::mcp::headers::param_headers;
+use crate::wire::protocol::mcp::peer::CallOutcome;
+
+/// Requests that are asked again at most.
+const REQUESTS_MAX: usize = 3;
+
+impl Peer {
+    /// Whether this promised tool may be asked again on our own account.
+    pub(super) fn may_replay(&self, promised: &Tool, offered: Option<&Tool>) -> bool {
+        let states_it = |tool: &Tool| tool.hints().read_only == Some(true);
+        self.settings.replay_live && states_it(promised) && offered.is_some_and(states_it)
+    }
+
+    /// Asks recorded requests again through the candidate and compares what comes back. It travels as
+    /// the caller whose call is held, with that principal's recordings only.
+    pub(super) async fn paired_replay(
+        &self,
+        candidate: &Candidate,
+        offer: &Surface,
+        caller: Option<&Caller>,
+    ) -> ReplayResult {
+        let anonymous = Principal::anonymous();
+        let principal = caller.map_or(&anonymous, |caller| &caller.principal);
+        let Ok(routine) = CompiledRoutine::compile(&candidate.tool, &candidate.routine) else {
+            return failed("the candidate does not compile");
+        };
+        let mut samples = Vec::new();
+        for (arguments, recorded) in self.recordings(&candidate.tool, principal) {
+            let mended = self.ask_again(candidate, &routine, offer, &arguments, caller).await;
+            samples.push(PairedSample { recorded, mended });
+        }
+        compare_replay(&samples)
+    }
+
+    /// Recorded replies by request, for requests that were recorded at least twice.
+    fn recordings(&self, tool: &str, principal: &Principal) -> Vec<(Bytes, Vec<Value>)> {
+        let mut by_request: BTreeMap<Bytes, Vec<Value>> = BTreeMap::new();
+        for recorded in self.samples.of(tool).filter(|sample| sample.principal == *principal) {
+            let reply = recorded.sample.structured.as_deref();
+            if let Some(reply) = reply.and_then(|text| serde_json::from_slice(text).ok()) {
+                by_request.entry(recorded.sample.arguments.clone()).or_default().push(reply);
+            }
+        }
+        by_request.retain(|_, replies| replies.len() >= 2);
+        by_request.into_iter().take(REQUESTS_MAX).collect()
+    }
+
+    async fn ask_again(
+        &self,
+        candidate: &Candidate,
+        routine: &CompiledRoutine,
+        offer: &Surface,
+        arguments: &[u8],
+        caller: Option<&Caller>,
+    ) -> Result<Value, String> {
+        let mut mapped = Vec::new();
+        let call = {
+            let mut tape = Tape::default();
+            let document = read(&mut tape, arguments)?;
+            routine
+                .request(Some(document.root()), &mut mapped)
+                .map_err(|failure| failure.to_string())?
+                .call
+                .unwrap_or_else(|| candidate.tool.clone())
+        };
+        let tool = offer.tool(&call).ok_or_else(|| format!("{call} is not offered"))?;
+        let headers = {
+            let mut tape = Tape::default();
+            param_headers(tool, read(&mut tape, &mapped)?.root())
+        };
+        let outcome = self
+            .client
+            .call(caller, &call, Some(&mapped), headers)
+            .await
+            .map_err(|error| error.to_string())?;
+        let CallOutcome::Result { body, is_error: false } = outcome else {
+            return Err("the peer answered the mapped request with an error".to_owned());
+        };
+        mend(routine, &body)
+    }
+}
+
+fn mend(routine: &CompiledRoutine, result: &[u8]) -> Result<Value, String> {
+    let mut tape = Tape::default();
+    let document = read(&mut tape, result)?;
+    let structured = document
+        .root()
+        .get("structuredContent")
+        .ok_or("the reply has no structuredContent to compare")?;
+    let mut mended = Vec::new();
+    routine.reply(structured, &mut mended).map_err(|failure| failure.to_string())?;
+    serde_json::from_slice(&mended).map_err(|error| error.to_string())
+}
+
+fn read<'t>(tape: &'t mut Tape, text: &'t [u8]) -> Result<Document<'t>, String> {
+    tape.read(text, Limits::default()).map_err(|error| error.to_string())
+}
+
+fn failed(why: &str) -> ReplayResult {
+    ReplayResult { failed: vec![why.to_owned()], ..ReplayResult::default() }
+}

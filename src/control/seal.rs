@@ -1,0 +1,95 @@
+//! Sealing: on first use, by command, and every later version. Log first, then the switchboard.
+
+use std::sync::Arc;
+
+use super::actor::Peer;
+use super::handle::HandleError;
+use super::status::Told;
+use crate::domain::contract::{
+    Contract, FirstVersion, ProvenanceKind, Sealed, first_version, seal,
+};
+use crate::domain::evidence::{Cause, Record, RecordBody, RecordId};
+use crate::domain::message::Digest;
+
+impl Peer {
+    /// Seals the surface that was just read as version 1.0.0.
+    pub(super) async fn seal_first(
+        &mut self,
+        reference: &str,
+        kind: ProvenanceKind,
+    ) -> Result<Arc<Sealed>, HandleError> {
+        let Some(surface) = self.offer.clone() else {
+            return Err(HandleError::Refused("the peer's surface could not be read".to_owned()));
+        };
+        let identity = match &surface.server_name {
+            Some(name) => format!("{} {name}", self.settings.identity),
+            None => self.settings.identity.clone(),
+        };
+        let (draft, left_out) = first_version(FirstVersion {
+            id: self.shared.dice.uuid(),
+            peer_identity: identity,
+            surface: &surface,
+            at: self.shared.clock.now(),
+            lifetime: self.settings.lifetime,
+            reference: reference.to_owned(),
+            kind,
+        });
+        for left in left_out {
+            let (peer, tool, why) = (self.id().clone(), left.tool, left.why);
+            self.tell(Told::LeftOut { peer, tool, why });
+        }
+        let sealed = self.seal_and_move(draft, "first-use", None, Vec::new()).await?;
+        let tools = sealed.promised_tools().len();
+        let (peer, version) = (self.id().clone(), sealed.version.to_string());
+        self.tell(Told::Sealed { peer, tools, version });
+        Ok(sealed)
+    }
+
+    /// Seals a draft and moves the head to it: durable when this returns. `cause` is the record that
+    /// led here; `also` travels in the same group.
+    pub(super) async fn seal_and_move(
+        &mut self,
+        draft: Contract,
+        why: &str,
+        cause: Option<RecordId>,
+        also: Vec<Record>,
+    ) -> Result<Arc<Sealed>, HandleError> {
+        let sealed = seal(draft, None)
+            .map(Arc::new)
+            .map_err(|faults| HandleError::Refused(faults.to_string()))?;
+        let contract = Box::new(sealed.contract().clone());
+        let record = self.shared.scribe.record(self.id(), RecordBody::Sealed { contract });
+        let mut group = also;
+        if let Some(cause) = cause {
+            group.push(self.shared.scribe.edge(self.id(), cause, record.id, Cause::Caused));
+        }
+        let id = record.id;
+        group.push(record);
+        self.move_to(Arc::clone(&sealed), why, Some(id), group).await?;
+        Ok(sealed)
+    }
+
+    /// Moves the head to a version by compare-and-swap: durable when this returns.
+    pub(super) async fn move_to(
+        &mut self,
+        to: Arc<Sealed>,
+        why: &str,
+        cause: Option<RecordId>,
+        mut group: Vec<Record>,
+    ) -> Result<(), HandleError> {
+        let from: Option<Digest> = self.chain.head_hash();
+        let body = RecordBody::HeadMoved { from, to: to.hash, why: why.to_owned() };
+        let moved = self.shared.scribe.record(self.id(), body);
+        if let Some(cause) = cause {
+            group.push(self.shared.scribe.edge(self.id(), cause, moved.id, Cause::Caused));
+        }
+        group.push(moved);
+        self.shared.scribe.seal(self.id(), from, group).await?;
+        self.shared.peer_metrics.expiry(to.expiry);
+        self.chain.move_head(to);
+        for life in self.tools.values_mut() {
+            life.revision += 1;
+        }
+        Ok(())
+    }
+}

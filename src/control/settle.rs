@@ -1,0 +1,204 @@
+//! What can be done about one tool that changed: nothing is needed, a routine passes the gate, a
+//! person must decide, or nothing carries it over.
+
+use super::actor::Peer;
+use crate::domain::contract::{Surface, Tool};
+use crate::domain::drift::{Change, Severity};
+use crate::domain::message::Digest;
+use crate::domain::negotiation::{
+    Answer, Candidate, Decision, GateEvidence, ProofWord, Proposal, Question, Rule,
+    assess_candidate, proposal_hash,
+};
+use crate::domain::policy::Caller;
+
+/// Rounds an advisor is asked at most.
+const ROUNDS_MAX: u32 = 3;
+
+/// The outcome for one tool.
+#[derive(Debug)]
+pub(super) enum Settled {
+    /// Every promised call still means the same.
+    Unaffected,
+    /// A proposal that the gate let through.
+    Heals(Proposal, Digest),
+    /// A proposal that waits for a person.
+    Waits(Proposal, Digest),
+    /// Nothing carries it over, in words.
+    Nothing(String),
+}
+
+/// What is known when a tool is to be settled.
+pub(super) struct Case<'c> {
+    /// The promised tool.
+    pub(super) promised: &'c Tool,
+    /// All that is promised.
+    pub(super) promise: &'c Surface,
+    /// All that is offered.
+    pub(super) offer: &'c Surface,
+    /// This tool's changes.
+    pub(super) changes: &'c [Change],
+    /// As whom a replay travels.
+    pub(super) caller: Option<&'c Caller>,
+}
+
+impl Peer {
+    /// Settles one tool: the matcher's candidate first, then an advisor where that is not enough.
+    pub(super) async fn settle(
+        &mut self,
+        case: &Case<'_>,
+        candidate: Option<Candidate>,
+        steps: &mut Vec<String>,
+    ) -> Settled {
+        let worst = case.changes.iter().map(|change| change.severity).max();
+        if candidate.is_none() && worst.is_none_or(|worst| worst == Severity::Low) {
+            return Settled::Unaffected;
+        }
+        let mut best = None;
+        if let Some(candidate) = &candidate {
+            let proposal = self.assess(case, candidate, steps).await;
+            match self.weighed(case, proposal) {
+                Settled::Waits(proposal, hash) => best = Some((proposal, hash)),
+                Settled::Nothing(why) => steps.push(why),
+                settled => return settled,
+            }
+        }
+        if let Some((proposal, hash)) = self.ask_advisor(case, candidate.as_ref(), steps).await {
+            if proposal.gate == Decision::Auto {
+                return Settled::Heals(proposal, hash);
+            }
+            best = best.or(Some((proposal, hash)));
+        }
+        match best {
+            Some((proposal, hash)) => Settled::Waits(proposal, hash),
+            None => Settled::Nothing(unhealable(case, candidate.as_ref())),
+        }
+    }
+
+    /// A proposal weighed by its proof, its gate and what was withdrawn before.
+    fn weighed(&self, case: &Case<'_>, proposal: Proposal) -> Settled {
+        let hash = proposal_hash(&proposal, case.promise, case.offer);
+        match (proposal.proof, proposal.gate) {
+            (ProofWord::Refuted, _) | (_, Decision::None) => {
+                Settled::Nothing(format!("refuted: {}", held(&proposal)))
+            }
+            (_, Decision::Auto) if !self.barred.contains(&hash) => Settled::Heals(proposal, hash),
+            _ => Settled::Waits(proposal, hash),
+        }
+    }
+
+    /// The gate's word on a candidate, with paired replay where a rule asks for what it can show.
+    async fn assess(
+        &self,
+        case: &Case<'_>,
+        candidate: &Candidate,
+        steps: &mut Vec<String>,
+    ) -> Proposal {
+        let mut evidence = GateEvidence::for_same_peer();
+        let proposal = assess_candidate(case.promise, case.offer, candidate, &evidence);
+        steps.push(told(&proposal));
+        let offered = candidate.to_tool.as_deref().and_then(|name| case.offer.tool(name));
+        let liftable = |rule| {
+            matches!(rule, Rule::Values | Rule::Places | Rule::Names | Rule::Units | Rule::Proof)
+        };
+        if proposal.gate != Decision::Review
+            || !proposal.held_by.iter().any(|held| liftable(held.rule))
+            || !self.may_replay(case.promised, offered)
+        {
+            return proposal;
+        }
+        let replay = self.paired_replay(candidate, case.offer, case.caller).await;
+        if replay.compared == 0 && replay.failed.is_empty() {
+            steps.push("paired replay: no request was recorded twice".to_owned());
+            return proposal;
+        }
+        steps.push(format!(
+            "paired replay: {} requests asked again, {} values equal, {} different",
+            replay.compared,
+            replay.equal.len(),
+            replay.different.len()
+        ));
+        evidence.replay = Some(replay);
+        let proposal = assess_candidate(case.promise, case.offer, candidate, &evidence);
+        steps.push(told(&proposal));
+        proposal
+    }
+
+    /// Asks the advisor about what the matcher left open, at most three rounds.
+    async fn ask_advisor(
+        &mut self,
+        case: &Case<'_>,
+        candidate: Option<&Candidate>,
+        steps: &mut Vec<String>,
+    ) -> Option<(Proposal, Digest)> {
+        let advisor = self.shared.advisor.clone()?;
+        let question = Question::about(case.promise, case.offer, case.promised.name(), candidate);
+        let mut refutation: Option<String> = None;
+        let mut best = None;
+        for round in 1..=ROUNDS_MAX {
+            self.advisor_calls += 1;
+            self.shared.metrics.advisor_call();
+            let answer = advisor
+                .propose(case.promised.name(), &question.to_json(), refutation.as_deref())
+                .await;
+            let proposed = match answer {
+                Ok(answer) => Answer::parse(case.promised.name(), &answer),
+                Err(error) => {
+                    steps.push(format!("advisor {}: {error}", advisor.name()));
+                    break;
+                }
+            };
+            self.shared.metrics.negotiation_rounds(round);
+            let candidate = match proposed {
+                Ok(candidate) => candidate,
+                Err(fault) => {
+                    refutation = Some(fault.to_string());
+                    continue;
+                }
+            };
+            steps.push(format!("advisor {} proposed, round {round}", advisor.name()));
+            let proposal = self.assess(case, &candidate, steps).await;
+            match self.weighed(case, proposal) {
+                Settled::Heals(proposal, hash) => return Some((proposal, hash)),
+                Settled::Waits(proposal, hash) => {
+                    refutation = Some(held(&proposal));
+                    best = Some((proposal, hash));
+                }
+                Settled::Nothing(why) => refutation = Some(why),
+                Settled::Unaffected => {}
+            }
+        }
+        best
+    }
+}
+
+/// Why a proposal is held, in one line.
+pub(super) fn held(proposal: &Proposal) -> String {
+    let rules: Vec<String> = proposal
+        .held_by
+        .iter()
+        .map(|held| format!("rule {}: {}", held.rule.number(), held.why))
+        .collect();
+    rules.join("; ")
+}
+
+fn told(proposal: &Proposal) -> String {
+    match proposal.gate {
+        Decision::Auto => format!("gate: auto, proof {:?}", proposal.proof),
+        Decision::Review => format!("gate: review, {}", held(proposal)),
+        Decision::None => format!("gate: none, {}", held(proposal)),
+    }
+}
+
+/// Why nothing carries a tool over: what the matcher left open, else the changes that reject a call.
+fn unhealable(case: &Case<'_>, candidate: Option<&Candidate>) -> String {
+    if let Some(candidate) = candidate.filter(|candidate| !candidate.open.is_empty()) {
+        return candidate.open.join("; ");
+    }
+    let grave: Vec<&str> = case
+        .changes
+        .iter()
+        .filter(|change| change.severity > Severity::Low)
+        .map(|change| change.message.as_str())
+        .collect();
+    grave.join("; ")
+}

@@ -1,0 +1,179 @@
+//! The peer of the story: an MCP server built with rmcp, whose `search_flights` goes from v1 to v2.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use rmcp::handler::server::ServerHandler;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData,
+    Implementation, InitializeResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities,
+    Tool,
+};
+use rmcp::service::{RequestContext, RoleServer};
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
+use serde_json::{Map, Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use super::story::DemoError;
+
+/// The definitions before and after the change.
+const V1: &str = include_str!("../../fixtures/demo/v1.json");
+const V2: &str = include_str!("../../fixtures/demo/v2.json");
+
+/// Flights that are known: route, number, time, price in Swiss francs.
+const FLIGHTS: [(&str, &str, &str, &str, f64); 3] = [
+    ("ZRH", "LIS", "LX 2084", "07:35", 129.5),
+    ("GVA", "OPO", "LX 2056", "12:10", 98.0),
+    ("BSL", "BER", "U2 1187", "18:45", 54.25),
+];
+/// Airports that are known.
+const AIRPORTS: [(&str, &str, &str); 3] =
+    [("ZRH", "Zürich", "CH"), ("LIS", "Lisboa", "PT"), ("BER", "Berlin Brandenburg", "DE")];
+
+/// The server's tools at both times, and which time it is.
+#[derive(Clone)]
+pub(super) struct Flights {
+    before: Arc<[Tool]>,
+    after: Arc<[Tool]>,
+    changed: Arc<AtomicBool>,
+}
+
+/// A running server.
+pub(super) struct FlightPeer {
+    /// Where it listens.
+    pub(super) address: SocketAddr,
+    changed: Arc<AtomicBool>,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+impl FlightPeer {
+    /// Starts the server on a loopback port.
+    pub(super) async fn start() -> Result<Self, DemoError> {
+        let flights = Flights::new()?;
+        let changed = Arc::clone(&flights.changed);
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let service = StreamableHttpService::new(
+            move || Ok(flights.clone()),
+            Arc::new(LocalSessionManager::default()),
+            StreamableHttpServerConfig::default().with_json_response(true),
+        );
+        let serving = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let service = TowerToHyperService::new(service.clone());
+                connections.spawn(async move {
+                    // A connection that breaks is its client's affair.
+                    let _ = Builder::new(TokioExecutor::new())
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+        Ok(Self { address, changed, serving })
+    }
+
+    /// From now on the server is v2.
+    pub(super) fn change(&self) {
+        self.changed.store(true, Ordering::SeqCst);
+    }
+
+    /// Stops it.
+    pub(super) fn stop(self) {
+        self.serving.abort();
+    }
+}
+
+impl Flights {
+    fn new() -> Result<Self, DemoError> {
+        let tools = |text: &str| serde_json::from_str::<Vec<Tool>>(text).map(Into::into);
+        Ok(Self { before: tools(V1)?, after: tools(V2)?, changed: Arc::default() })
+    }
+
+    fn tools(&self) -> &[Tool] {
+        if self.changed.load(Ordering::SeqCst) { &self.after } else { &self.before }
+    }
+
+    fn search(&self, arguments: &Map<String, Value>) -> Result<CallToolResult, ErrorData> {
+        let v2 = self.changed.load(Ordering::SeqCst);
+        let names = if v2 {
+            ["origin_airport", "destination_airport", "departureDate"]
+        } else {
+            ["origin", "destination", "departure_date"]
+        };
+        let mut given = Vec::new();
+        for name in names.into_iter().chain(v2.then_some("cabin_class")) {
+            let value = arguments.get(name).and_then(Value::as_str);
+            given.push(value.ok_or_else(|| missing("search_flights", name))?);
+        }
+        let (from, to, day) = (given[0], given[1], given[2]);
+        let Some((_, _, number, time, price)) =
+            FLIGHTS.iter().find(|(a, b, ..)| *a == from && *b == to)
+        else {
+            let text = format!("no seats left from {from} to {to} on {day}");
+            return Ok(CallToolResult::error(vec![ContentBlock::text(text)]));
+        };
+        Ok(CallToolResult::structured(if v2 {
+            json!({
+                "flight_number": number, "departure_date": day, "departure_time": time,
+                "price_chf": price,
+            })
+        } else {
+            let departs_at = format!("{day}T{time}");
+            json!({ "flight_number": number, "departs_at": departs_at, "price_chf": price })
+        }))
+    }
+}
+
+impl ServerHandler for Flights {
+    fn get_info(&self) -> InitializeResult {
+        InitializeResult::new(ServerCapabilities::builder().enable_tools().build())
+            .with_server_info(Implementation::new("flights", "1.0.0"))
+    }
+
+    async fn list_tools(
+        &self,
+        _page: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Ok(ListToolsResult::with_all_items(self.tools().to_vec()))
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        self.tools().iter().find(|tool| tool.name == name).cloned()
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let arguments = request.arguments.unwrap_or_default();
+        match request.name.as_ref() {
+            "search_flights" => self.search(&arguments).map(Into::into),
+            "get_airport" => airport(&arguments).map(Into::into),
+            other => Err(ErrorData::invalid_params(format!("Unknown tool: {other}"), None)),
+        }
+    }
+}
+
+fn airport(arguments: &Map<String, Value>) -> Result<CallToolResult, ErrorData> {
+    let code = arguments.get("code").and_then(Value::as_str);
+    let code = code.ok_or_else(|| missing("get_airport", "code"))?;
+    Ok(match AIRPORTS.iter().find(|(known, ..)| *known == code) {
+        Some((code, name, country)) => {
+            CallToolResult::structured(json!({ "code": code, "name": name, "country": country }))
+        }
+        None => CallToolResult::error(vec![ContentBlock::text(format!("no airport {code}"))]),
+    })
+}
+
+fn missing(tool: &str, argument: &str) -> ErrorData {
+    ErrorData::invalid_params(format!("{tool}: missing required argument `{argument}`"), None)
+}
