@@ -155,7 +155,7 @@ pub(super) struct Recovered {
 fn recovered(state: &State, peer: &PeerId, told: &mpsc::UnboundedSender<Told>) -> Recovered {
     let mut versions = Vec::new();
     for (_, contract) in state.contracts.iter().filter(|(owner, _)| owner == peer) {
-        match Sealed::open(contract.clone()) {
+        match Sealed::open(contract.as_ref().clone()) {
             Ok(sealed) => versions.push(Arc::new(sealed)),
             Err(faults) => {
                 // The store checked its files; a seal that does not open is said, never used.

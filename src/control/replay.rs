@@ -13,7 +13,7 @@ use crate::domain::message::Principal;
 use crate::domain::negotiation::{Candidate, PairedSample, ReplayResult, compare_replay};
 use crate::domain::policy::Caller;
 use crate::domain::routine::CompiledRoutine;
-use crate::wire::protocol::mcp::headers::param_headers;
+use crate::wire::protocol::mcp;
 use crate::wire::protocol::mcp::peer::CallOutcome;
 
 /// Requests that are asked again at most.
@@ -81,7 +81,7 @@ impl Peer {
         let tool = offer.tool(&call).ok_or_else(|| format!("{call} is not offered"))?;
         let headers = {
             let mut tape = Tape::default();
-            param_headers(tool, read(&mut tape, &mapped)?.root())
+            mirrored(tool, read(&mut tape, &mapped)?)
         };
         let outcome = self
             .client
@@ -105,6 +105,23 @@ fn mend(routine: &CompiledRoutine, result: &[u8]) -> Result<Value, String> {
     let mut mended = Vec::new();
     routine.reply(structured, &mut mended).map_err(|failure| failure.to_string())?;
     serde_json::from_slice(&mended).map_err(|error| error.to_string())
+}
+
+/// The `Mcp-Param-*` headers of a call of ours.
+fn mirrored(tool: &Tool, arguments: Document<'_>) -> Vec<(String, String)> {
+    let offered: Vec<_> = tool
+        .mirrored_headers()
+        .unwrap_or_default()
+        .into_iter()
+        .map(|header| (header.path, header.name))
+        .collect();
+    let mut headers = http::HeaderMap::new();
+    mcp::derive(&mut headers, tool.name(), Some(arguments.root()), &[], &offered);
+    headers.remove(mcp::NAME);
+    let texts = headers.iter().filter_map(|(name, value)| {
+        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+    });
+    texts.collect()
 }
 
 fn read<'t>(tape: &'t mut Tape, text: &'t [u8]) -> Result<Document<'t>, String> {

@@ -138,11 +138,12 @@ impl Peer {
 
     /// A sealed version other than the head that speaks this whole surface and promises the same.
     fn known(&self, head: &Sealed, offer: &Surface) -> Option<Arc<Sealed>> {
-        self.chain.versions().find(|version| {
+        let speaks_all = |version: &&Arc<Sealed>| {
             version.hash != head.hash
                 && version.promised_tools() == head.promised_tools()
                 && head.promised_tools().iter().all(|tool| speaks(version, tool.name(), offer))
-        })
+        };
+        self.chain.versions().find(speaks_all).cloned()
     }
 
     /// A surface that was sealed before is back: its version is taken up again, without a new seal.

@@ -38,6 +38,42 @@ pub struct ToolRoutine {
     pub errors: Vec<ErrorMap>,
 }
 
+impl ToolRoutine {
+    /// Every offered tool that the routine can call, in the order it names them: the promised name
+    /// where nothing re-targets.
+    #[must_use]
+    pub fn targets(&self, promised: &str) -> Vec<String> {
+        let mut targets = vec![self.call.clone().unwrap_or_else(|| promised.to_owned())];
+        called(&self.request, &mut targets);
+        targets
+    }
+}
+
+/// Collects the tools that operations call; one that is always re-targeted replaces what stood before.
+fn called(ops: &[Op], targets: &mut Vec<String>) {
+    for op in ops {
+        match op {
+            Op::Call { tool } => *targets = vec![tool.clone()],
+            Op::Cases { when, r#else, .. } => {
+                let before = targets.clone();
+                let mut after = Vec::new();
+                let arms = when.iter().map(|arm| arm.ops.as_slice());
+                for arm in arms.chain(r#else.as_deref()) {
+                    let mut own = before.clone();
+                    called(arm, &mut own);
+                    own.into_iter().for_each(|tool| {
+                        if !after.contains(&tool) {
+                            after.push(tool);
+                        }
+                    });
+                }
+                *targets = if after.is_empty() { before } else { after };
+            }
+            _ => {}
+        }
+    }
+}
+
 /// One error code carried over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
