@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::sidecar::{Extras, Sidecar, StartError};
-use crate::config::Settings;
+use crate::config::{Flags, PeerFlag, Settings, load};
 use crate::control::RecordedAdvisor;
 use crate::domain::message::PeerId;
 use crate::live::Mode;
@@ -25,7 +25,14 @@ impl Demonstration {
     /// # Errors
     /// As [`Sidecar::start`].
     pub fn start(url: &str, answers: BTreeMap<String, Value>) -> Result<Self, StartError> {
-        let settings = Settings::for_demonstration(url);
+        let any_port = Some("127.0.0.1:0".to_owned());
+        let flags = Flags {
+            peers: vec![PeerFlag { name: Some("flights".to_owned()), url: url.to_owned() }],
+            listen: any_port.clone(),
+            admin: any_port,
+            ..Flags::default()
+        };
+        let settings = Settings { keep_state: false, ..load(&flags)? };
         let extras = Extras {
             advisor: Some(Arc::new(RecordedAdvisor::new(answers))),
             store: Some(Arc::new(MemoryStore::default())),

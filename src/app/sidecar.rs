@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::ambient::{SystemClock, SystemDice};
 use crate::admin;
-use crate::config::Settings;
+use crate::config::{ConfigError, Settings};
 use crate::control::{Advisor, Control, Handle, Parts, PeerParts, SealPolicy, Told};
 use crate::domain::message::{Clock, Dice};
 use crate::live::{Observations, Switchboard};
@@ -30,6 +30,9 @@ pub enum StartError {
     /// The state directory.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The settings of a demonstration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A listener.
     #[error(transparent)]
     Serve(#[from] ServeError),
