@@ -8,12 +8,14 @@
 //! Never here: a change without the token, a decision of its own, a payload or a credential in an
 //! answer.
 
+mod desk;
 mod token;
 
 use std::net::SocketAddr;
 
 use crate::wire::transport::server;
 
+pub use desk::Desk;
 pub use token::{Token, TokenError};
 
 /// The shipped defaults of the admin listener.

@@ -94,6 +94,8 @@ impl Sidecar {
                 Arc::new(FileStore::open(&settings.store, Arc::clone(&clock), Arc::clone(&dice))?)
             }
         };
+        let (observations, ordinary, reserved) =
+            Observations::bounded(ORDINARY_LANE, RESERVED_LANE);
         let (told, telling) = mpsc::unbounded_channel();
         let parts = Parts {
             settings: settings.control.clone(),
@@ -102,6 +104,7 @@ impl Sidecar {
             dice,
             metrics: metrics.clone(),
             advisor: extras.advisor,
+            dropped: observations.dropped_counter(),
             told,
         };
         let endpoints = endpoints(&settings)?;
@@ -114,8 +117,6 @@ impl Sidecar {
             .collect();
         let (control, bindings) = Control::load(parts, peers)?;
         let switchboard = Arc::new(Switchboard::new(bindings));
-        let (observations, ordinary, reserved) =
-            Observations::bounded(ORDINARY_LANE, RESERVED_LANE);
         let gateway = Gateway::new(
             settings.proxy.clone(),
             proxied(&settings, &endpoints),

@@ -42,13 +42,11 @@ pub async fn read_surface(target: &Target) -> Result<Surface, ReadError> {
         }
         Target::Command(command) => {
             let command = command.iter().map(Into::into).collect();
-            PeerClient::over_stdio(Child::spawn(&stdio::Settings {
-                command,
-                ..stdio::Settings::default()
-            })?)
+            PeerClient::over_stdio(Child::spawn(&stdio::Settings::of(command))?)
         }
     };
     let listing = client.surface(None).await?;
-    client.close().await;
+    // The surface is read; a child that does not end well changes nothing about it.
+    let _ = client.close().await;
     Ok(listing.surface)
 }

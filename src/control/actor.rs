@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -42,6 +43,7 @@ pub(super) struct Shared {
     pub(super) peer_metrics: PeerMetrics,
     pub(super) advisor: Option<Arc<dyn Advisor>>,
     pub(super) routines: Arc<RoutineCache>,
+    pub(super) dropped: Arc<AtomicU64>,
     pub(super) told: mpsc::UnboundedSender<Told>,
 }
 
@@ -128,6 +130,7 @@ pub(super) struct Peer {
     /// Patches whose contract is sealed and that the next publication puts in force: tool, patch, who
     /// approved, when the signal was seen.
     pub(super) going_live: Vec<(String, patch::Sealed, String, Option<u64>)>,
+    dropped_before: u64,
     changed: mpsc::Receiver<()>,
     changes: mpsc::Sender<()>,
 }
@@ -168,6 +171,7 @@ impl Peer {
             digests: Vec::new(),
             generation: Generation::default(),
             going_live: Vec::new(),
+            dropped_before: 0,
             changed,
             changes,
         }
@@ -265,6 +269,9 @@ impl Peer {
         if self.chain.head().is_some() && age.is_some_and(|age| age >= self.max_age.0) {
             self.pending.asked = true;
         }
+        let dropped = self.shared.dropped.load(Ordering::Relaxed);
+        self.window.count_lost(dropped.saturating_sub(self.dropped_before));
+        self.dropped_before = dropped;
         self.lapse_proposals();
     }
 

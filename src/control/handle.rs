@@ -6,10 +6,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use tokio::sync::{mpsc, oneshot};
 
+use super::awaited::why;
 use super::scribe::Scribe;
 use super::status::{ApprovalStatus, PeerStatus, Status, Why};
 use crate::domain::drift::DriftEvent;
-use crate::domain::evidence::{Record, RecordId, why};
+use crate::domain::evidence::{Record, RecordId};
 use crate::domain::message::{Digest, PeerId};
 use crate::live::Mode;
 use crate::store::StoreError;

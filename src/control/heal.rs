@@ -4,6 +4,7 @@
 use uuid::Uuid;
 
 use super::actor::Peer;
+use super::awaited::{clean_text, effectively_read_only};
 use super::events::{Events, Seen};
 use super::handle::HandleError;
 use super::settle::{Case, Settled, held};
@@ -16,7 +17,7 @@ use crate::domain::drift::{
 };
 use crate::domain::evidence::{Record, RecordBody, RecordId};
 use crate::domain::message::{Digest, ToolName, UnixMillis};
-use crate::domain::negotiation::{Origin, Proposal, clean_text, effectively_read_only, propose};
+use crate::domain::negotiation::{Origin, Proposal, propose};
 use crate::domain::patch::{Approval, Approved, Proposed};
 use crate::domain::policy::Caller;
 use crate::domain::routine::RoutineDoc;
@@ -351,7 +352,7 @@ impl Peer {
             .chain(unaffected.iter().copied())
             .collect();
         let step = if patches.is_empty() && adopted.is_empty() { Step::Patch } else { Step::Minor };
-        next_version(
+        let mut draft = next_version(
             head,
             Next {
                 id: self.shared.dice.uuid(),
@@ -370,7 +371,13 @@ impl Peer {
                     detail: format!("{} tools carried over", patches.len()),
                 },
             },
-        )
+        );
+        // After a rollback the head is not the highest; a number is never given twice.
+        if let Some(highest) = self.chain.highest().filter(|top| top.version >= draft.version) {
+            draft.version =
+                semver::Version::new(highest.version.major, highest.version.minor + 1, 0);
+        }
+        draft
     }
 
     /// A patch whose contract is sealed: it goes live with the next publication.

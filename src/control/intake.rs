@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::mpsc;
@@ -40,6 +41,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Who is asked where the matcher cannot decide.
     pub advisor: Option<Arc<dyn Advisor>>,
+    /// How many observations were dropped on their way here.
+    pub dropped: Arc<AtomicU64>,
     /// Where a person at the terminal is told.
     pub told: mpsc::UnboundedSender<Told>,
 }
@@ -87,6 +90,7 @@ impl Control {
                 peer_metrics: parts.metrics.peer(&peer.settings.id),
                 advisor: parts.advisor.clone(),
                 routines: Arc::clone(&routines),
+                dropped: Arc::clone(&parts.dropped),
                 told: parts.told.clone(),
             };
             let view = Arc::new(ArcSwapOption::empty());

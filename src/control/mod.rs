@@ -14,6 +14,7 @@
 
 mod actor;
 mod advisor;
+mod awaited;
 mod bindings;
 mod chain;
 mod events;

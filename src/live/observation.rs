@@ -152,6 +152,12 @@ impl Observations {
         self.dropped.load(Ordering::Relaxed)
     }
 
+    /// The counter behind [`Observations::dropped`], for the room that scores what it was told.
+    #[must_use]
+    pub fn dropped_counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.dropped)
+    }
+
     fn sent(&self, sent: bool) -> bool {
         if !sent {
             self.dropped.fetch_add(1, Ordering::Relaxed);
