@@ -276,8 +276,9 @@ impl Paced {
     fn is_late(&mut self, pace: &Pace, cx: &mut Context<'_>) -> bool {
         let waiting = self.waiting.get_or_insert_with(|| {
             self.since_window = 0;
+            let first = pace.whole.map_or(pace.window, |whole| whole.min(pace.window));
             Waiting {
-                window: Box::pin(tokio::time::sleep(pace.window)),
+                window: Box::pin(tokio::time::sleep(first)),
                 whole: pace.whole.map(|whole| Instant::now() + whole),
             }
         });

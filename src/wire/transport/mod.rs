@@ -17,5 +17,6 @@ pub(crate) mod loopback;
 pub mod server;
 pub mod sse;
 pub mod stdio;
+pub mod strict;
 pub mod tls;
 pub mod upstream;

@@ -1,17 +1,11 @@
 //! Accepts connections on one thread and serves each.
 
-use std::convert::Infallible;
-use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -21,8 +15,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use super::answer::Desk;
+use super::watched::{Vital, Watched};
 use super::{ConnectionFacts, Counts, Handler, Settings};
-use crate::wire::transport::body::{Body, Pace};
+use crate::wire::transport::body::Pace;
 
 /// After accepting failed (no file descriptors), this passes before it is tried again.
 const BREATHER: Duration = Duration::from_millis(20);
@@ -108,61 +104,57 @@ impl Acceptor {
         // Without it small answers wait for the agent's acknowledgement.
         let _ = stream.set_nodelay(true);
         let tls = self.tls.clone();
-        let facts = ConnectionFacts { remote, local, tls: tls.is_some(), thread };
-        let served = match tls {
-            None => self.speak(stream, facts, handler).await,
-            Some(tls) => match tokio::time::timeout(self.settings.head, tls.accept(stream)).await {
-                Ok(Ok(stream)) => self.speak(stream, facts, handler).await,
-                Ok(Err(error)) => Err(error),
-                Err(_) => Err(io::ErrorKind::TimedOut.into()),
-            },
+        let vital = Arc::<Vital>::default();
+        let desk = Desk {
+            handler,
+            facts: ConnectionFacts { remote, local, tls: tls.is_some(), thread },
+            vital: Arc::clone(&vital),
+            settings: Arc::clone(&self.settings),
+            pace: Arc::clone(&self.pace),
+            counts: Arc::clone(&self.counts),
         };
-        if served.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+        let in_time = match tls {
+            None => {
+                self.speak(stream, desk).await;
+                true
+            }
+            Some(tls) => {
+                let handshake = tokio::time::timeout(self.settings.head, tls.accept(stream)).await;
+                let in_time = handshake.is_ok();
+                if let Ok(Ok(stream)) = handshake {
+                    self.speak(stream, desk).await;
+                }
+                in_time
+            }
+        };
+        if !in_time || vital.was_late() {
             self.counts.timed_out.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    async fn speak<S, H>(&self, stream: S, facts: ConnectionFacts, handler: H) -> io::Result<()>
+    /// Whatever ends a connection, the agent sees it; there is nobody else to tell.
+    async fn speak<S, H>(&self, stream: S, desk: Desk<H>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         H: Handler,
     {
-        let (counts, pace) = (Arc::clone(&self.counts), Arc::clone(&self.pace));
-        let service = service_fn(move |request| {
-            answer(request, facts, handler.clone(), Arc::clone(&counts), Arc::clone(&pace))
-        });
+        let watched = Watched::new(stream, Arc::clone(&desk.vital), Arc::clone(&self.settings));
+        let service = service_fn(move |request| desk.clone().answer(request));
         let mut stopping = self.stopping.clone();
-        let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
+        let mut connection = pin!(self.http.serve_connection(TokioIo::new(watched), service));
         tokio::select! {
-            served = connection.as_mut() => return served.map_err(io::Error::other),
+            _ended = connection.as_mut() => return,
             _ = stopping.wait_for(Option::is_some) => connection.as_mut().graceful_shutdown(),
         }
-        connection.await.map_err(io::Error::other)
+        let _ = connection.await;
     }
-}
-
-async fn answer<H: Handler>(
-    request: Request<Incoming>,
-    facts: ConnectionFacts,
-    handler: H,
-    counts: Arc<Counts>,
-    pace: Arc<Pace>,
-) -> Result<Response<Body>, Infallible> {
-    let request = request.map(|incoming| Body::incoming(incoming, Some(pace), None));
-    let answered = AssertUnwindSafe(handler.handle(request, facts)).catch_unwind().await;
-    Ok(answered.unwrap_or_else(|_unwound| {
-        counts.unwound.fetch_add(1, Ordering::Relaxed);
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-        response
-    }))
 }
 
 fn http(settings: &Settings) -> auto::Builder<TokioExecutor> {
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(settings.head)
+        // The head has a timer of ours, which runs from the first byte.
+        .header_read_timeout(None)
         .max_headers(settings.headers)
         .max_buf_size(settings.buffer);
     http.http2()

@@ -7,10 +7,10 @@
 //!
 //! Never here: a connection without a timer, an unwinding handler that ends the process.
 
+mod answer;
 mod connection;
 mod listen;
-#[cfg(test)]
-mod tests;
+mod watched;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -230,3 +230,6 @@ where
     }
     Ok(Server { local, counts, stop, running })
 }
+
+#[cfg(test)]
+mod tests;

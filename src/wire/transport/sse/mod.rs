@@ -9,9 +9,10 @@
 
 mod line;
 mod splitter;
-#[cfg(test)]
-mod tests;
 mod write;
 
 pub use self::splitter::{Event, EventTooLarge, Splitter};
 pub use self::write::{encode, replace_data};
+
+#[cfg(test)]
+mod tests;

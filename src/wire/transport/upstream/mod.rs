@@ -11,8 +11,6 @@
 mod dial;
 mod endpoint;
 mod pool;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 
@@ -158,3 +156,6 @@ pub fn is_event_stream(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     kind.get(..KIND.len()).is_some_and(|start| start.eq_ignore_ascii_case(KIND))
 }
+
+#[cfg(test)]
+mod tests;
