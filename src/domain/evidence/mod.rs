@@ -9,8 +9,12 @@
 //!
 //! Never here: a payload or a credential; bodies stand in records by digest.
 
+mod chain;
+mod graph;
 mod record;
 mod score;
 
+pub use chain::{ChainFault, Head, Line, Walk, check_line, is_torn, write_line};
+pub use graph::{Graph, Reason};
 pub use record::{Cause, Record, RecordBody, RecordId, RecordKind};
 pub use score::{Grade, OpenEvents, Points, Score, Window};

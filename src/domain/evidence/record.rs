@@ -174,3 +174,37 @@ impl RecordBody {
         }
     }
 }
+
+/// The words that `what` can hold in this version.
+const WORDS: [&str; 11] = [
+    "sealed",
+    "head_moved",
+    "exchanges",
+    "exception",
+    "terms_kept",
+    "decided",
+    "reasoning",
+    "proposed",
+    "drift",
+    "edge",
+    "lifecycle",
+];
+
+impl Record {
+    /// Reads a record's JSON text; `None` for a kind that only a newer version knows, so that its
+    /// ledgers stay readable.
+    ///
+    /// # Errors
+    /// Where it is no record, or one of a known kind that lacks something.
+    pub fn read(text: &str) -> Result<Option<Self>, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Kind {
+            what: String,
+        }
+        let kind: Kind = serde_json::from_str(text)?;
+        if !WORDS.contains(&kind.what.as_str()) {
+            return Ok(None);
+        }
+        serde_json::from_str(text).map(Some)
+    }
+}

@@ -85,7 +85,7 @@ impl Points {
         Self(u32::try_from(hundredths).unwrap_or(Self::FULL.0).min(Self::FULL.0))
     }
 
-    const FULL: Self = Self(100_00);
+    const FULL: Self = Self(10_000);
 }
 
 impl fmt::Display for Points {
@@ -118,10 +118,10 @@ pub enum Grade {
 impl Grade {
     const fn of(total: Points) -> Self {
         match total.0 {
-            90_00.. => Self::A,
-            75_00.. => Self::B,
-            60_00.. => Self::C,
-            40_00.. => Self::D,
+            9_000.. => Self::A,
+            7_500.. => Self::B,
+            6_000.. => Self::C,
+            4_000.. => Self::D,
             _ => Self::F,
         }
     }
@@ -166,15 +166,15 @@ impl Score {
             Points::quotient(sum.sum(), exchanges)
         };
         let counted =
-            share(&[(lawful, 25_00), (succeeded, 18_00), (honoured, 12_00), (evidenced, 20_00)]);
+            share(&[(lawful, 2_500), (succeeded, 1_800), (honoured, 1_200), (evidenced, 2_000)]);
         let total = Points::hundredths(counted + drift * 25);
         Self {
             total,
             grade: Grade::of(total),
-            policy: Points::hundredths(share(&[(lawful, 100_00)])),
-            outcome: Points::hundredths(share(&[(succeeded, 60_00), (honoured, 40_00)])),
+            policy: Points::hundredths(share(&[(lawful, 10_000)])),
+            outcome: Points::hundredths(share(&[(succeeded, 6_000), (honoured, 4_000)])),
             drift: Points::hundredths(drift * 100),
-            memory: Points::hundredths(share(&[(evidenced, 100_00)])),
+            memory: Points::hundredths(share(&[(evidenced, 10_000)])),
         }
     }
 }
