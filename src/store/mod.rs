@@ -11,10 +11,12 @@
 mod files;
 mod memory;
 mod replay;
+mod verify;
 
 pub use files::FileStore;
 pub use memory::MemoryStore;
 pub use replay::{PendingProposal, State};
+pub use verify::{Fault, Report, lines, verify};
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;

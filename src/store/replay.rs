@@ -1,12 +1,9 @@
 //! What is true now, as the records say: heads, contracts, events and decisions are nothing but a
 //! replay of the ledger.
 
-use std::sync::Arc;
-
 use crate::domain::contract::Contract;
 use crate::domain::drift::DriftEvent;
 use crate::domain::evidence::{Record, RecordBody};
-use crate::domain::json::canonical_digest;
 use crate::domain::message::{Digest, PeerId, UnixMillis};
 use crate::domain::negotiation::Proposal;
 
@@ -16,7 +13,7 @@ use super::StoreError;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     /// Every sealed contract, oldest first, with its peer.
-    pub contracts: Vec<(PeerId, Arc<Contract>)>,
+    pub contracts: Vec<(PeerId, Contract)>,
     /// The head of each peer's chain.
     pub heads: Vec<(PeerId, Digest)>,
     /// Tools whose declared terms were kept once, by contract.
@@ -53,7 +50,7 @@ impl State {
 
     /// The contract with this content hash.
     #[must_use]
-    pub fn contract(&self, hash: Digest) -> Option<&Arc<Contract>> {
+    pub fn contract(&self, hash: Digest) -> Option<&Contract> {
         self.contracts.iter().map(|(_, contract)| contract).find(|contract| contract.hash == hash)
     }
 
@@ -102,7 +99,7 @@ impl State {
             };
             match &record.body {
                 RecordBody::Sealed { contract } => {
-                    let hash = content_hash(contract).map_err(unfit)?;
+                    let hash = contract.content_hash();
                     if hash != contract.hash {
                         let said = contract.hash;
                         return Err(unfit(format!("its contract says {said} and is {hash}")));
@@ -140,7 +137,7 @@ impl State {
         match &record.body {
             RecordBody::Sealed { contract } => {
                 if !self.has_sealed(&peer, contract.hash) {
-                    self.contracts.push((peer, Arc::new(Contract::clone(contract))));
+                    self.contracts.push((peer, Contract::clone(contract)));
                 }
             }
             RecordBody::HeadMoved { to, .. } => {
@@ -187,17 +184,4 @@ impl State {
             | RecordBody::Lifecycle { .. } => {}
         }
     }
-}
-
-/// The hash that a contract must carry: over the canonical form of everything but `hash` and
-/// `signing.signature`.
-fn content_hash(contract: &Contract) -> Result<Digest, String> {
-    let mut value = serde_json::to_value(contract).map_err(|error| error.to_string())?;
-    if let Some(fields) = value.as_object_mut() {
-        fields.remove("hash");
-        if let Some(signing) = fields.get_mut("signing").and_then(|field| field.as_object_mut()) {
-            signing.remove("signature");
-        }
-    }
-    canonical_digest(&value).map_err(|error| error.to_string())
 }
