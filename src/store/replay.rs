@@ -1,6 +1,8 @@
 //! What is true now, as the records say: heads, contracts, events and decisions are nothing but a
 //! replay of the ledger.
 
+use std::sync::Arc;
+
 use crate::domain::contract::Contract;
 use crate::domain::drift::DriftEvent;
 use crate::domain::evidence::{Record, RecordBody};
@@ -13,7 +15,7 @@ use super::StoreError;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     /// Every sealed contract, oldest first, with its peer.
-    pub contracts: Vec<(PeerId, Contract)>,
+    pub contracts: Vec<(PeerId, Arc<Contract>)>,
     /// The head of each peer's chain.
     pub heads: Vec<(PeerId, Digest)>,
     /// Tools whose declared terms were kept once, by contract.
@@ -51,7 +53,8 @@ impl State {
     /// The contract with this content hash.
     #[must_use]
     pub fn contract(&self, hash: Digest) -> Option<&Contract> {
-        self.contracts.iter().map(|(_, contract)| contract).find(|contract| contract.hash == hash)
+        let mut contracts = self.contracts.iter().map(|(_, contract)| contract.as_ref());
+        contracts.find(|contract| contract.hash == hash)
     }
 
     /// Whether a seal group may be appended: the head is the expected one, and the group moves it.
@@ -137,7 +140,7 @@ impl State {
         match &record.body {
             RecordBody::Sealed { contract } => {
                 if !self.has_sealed(&peer, contract.hash) {
-                    self.contracts.push((peer, Contract::clone(contract)));
+                    self.contracts.push((peer, Arc::new(Contract::clone(contract))));
                 }
             }
             RecordBody::HeadMoved { to, .. } => {
