@@ -1,53 +1,328 @@
-//! Answers questions about the control plane and carries decisions to it.
+//! The routes, one table; each answers with JSON and says what to do where it refuses.
 
 use std::sync::Arc;
 
-use http::{Request, Response, StatusCode};
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::Token;
-use crate::control::Handle;
-use crate::live::Switchboard;
+use super::token::Token;
+use crate::control::{Handle, HandleError};
+use crate::domain::message::{Digest, PeerId};
+use crate::live::{Mode, Switchboard};
 use crate::telemetry::Metrics;
 use crate::wire::transport::body::Body;
 use crate::wire::transport::server::{ConnectionFacts, Handler};
 
-/// The admin listener's handler; cheap to clone.
-#[derive(Clone)]
-pub struct Desk {
-    handle: Handle,
+/// Longest body of a decision, in bytes.
+const BODY_BYTES: usize = 64 * 1024;
+/// Records of the ledger that are told where no number is asked for.
+const TAIL: usize = 100;
+/// Most records of the ledger that are told at once.
+const TAIL_MOST: usize = 10_000;
+
+/// The admin listener's handler. Clones share the doors.
+#[derive(Clone, Debug)]
+pub struct Desk(Arc<Doors>);
+
+#[derive(Debug)]
+struct Doors {
+    control: Handle,
     metrics: Metrics,
-    token: Arc<Token>,
+    token: Token,
     switchboard: Arc<Switchboard>,
 }
 
 impl Desk {
-    /// A desk in front of the control plane.
+    /// A handler behind these doors.
     #[must_use]
     pub fn new(
-        handle: Handle,
+        control: Handle,
         metrics: Metrics,
         token: Token,
         switchboard: Arc<Switchboard>,
     ) -> Self {
-        Self { handle, metrics, token: Arc::new(token), switchboard }
+        Self(Arc::new(Doors { control, metrics, token, switchboard }))
     }
 }
 
 impl Handler for Desk {
-    async fn handle(self, request: Request<Body>, _facts: ConnectionFacts) -> Response<Body> {
-        let _ = (&self.handle, &self.token, &self.switchboard);
-        let text = match request.uri().path() {
-            "/metrics" => Some(self.metrics.render()),
-            "/healthz" => Some("ok\n".to_owned()),
-            _ => None,
+    async fn handle(self, request: Request<Body>, facts: ConnectionFacts) -> Response<Body> {
+        match self.answer(request, facts).await {
+            Ok(answer) => answer,
+            Err(refusal) => refusal.response(),
+        }
+    }
+}
+
+/// Why a request is not answered.
+struct Refusal {
+    status: StatusCode,
+    error: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        Self { status, error: error.into() }
+    }
+
+    fn response(self) -> Response<Body> {
+        let mut answer = json_of(&json!({ "error": self.error }));
+        *answer.status_mut() = self.status;
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge = http::HeaderValue::from_static("Bearer realm=\"stipula\"");
+            answer.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        answer
+    }
+}
+
+impl From<HandleError> for Refusal {
+    fn from(error: HandleError) -> Self {
+        let status = match &error {
+            HandleError::NoPeer(_) | HandleError::NoProposal(_) => StatusCode::NOT_FOUND,
+            HandleError::Refused(_) => StatusCode::CONFLICT,
+            HandleError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            HandleError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
         };
-        match text {
-            Some(text) => Response::new(Body::full(text.into())),
-            None => {
-                let mut response = Response::new(Body::empty());
-                *response.status_mut() = StatusCode::NOT_FOUND;
-                response
+        Self::new(status, error.to_string())
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct DecisionBody {
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RollbackBody {
+    peer: String,
+    to: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModeBody {
+    peer: String,
+    mode: Mode,
+    tool: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PeerBody {
+    peer: String,
+}
+
+impl Desk {
+    async fn answer(
+        &self,
+        request: Request<Body>,
+        facts: ConnectionFacts,
+    ) -> Result<Response<Body>, Refusal> {
+        let path = request.uri().path().to_owned();
+        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let is_question = request.method() == Method::GET || request.method() == Method::HEAD;
+        match parts.as_slice() {
+            ["healthz"] => Ok(text("ok\n", StatusCode::OK)),
+            ["readyz"] if self.is_ready() => Ok(text("ready\n", StatusCode::OK)),
+            ["readyz"] => Ok(text("not ready\n", StatusCode::SERVICE_UNAVAILABLE)),
+            ["metrics"] => Ok(metrics(&self.0.metrics)),
+            ["api", "v1", route @ ..] if is_question => {
+                if !facts.remote.ip().to_canonical().is_loopback() {
+                    self.authorise(&request)?;
+                }
+                self.question(route, request.uri().query()).await
+            }
+            ["api", "v1", route @ ..] if request.method() == Method::POST => {
+                self.authorise(&request)?;
+                let body = read(request).await?;
+                self.change(route, &body).await
+            }
+            ["api", "v1", ..] => {
+                Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "expected GET or POST"))
+            }
+            _ => Err(Refusal::new(StatusCode::NOT_FOUND, "no such page; see /api/v1/status")),
+        }
+    }
+
+    async fn question(
+        &self,
+        route: &[&str],
+        query: Option<&str>,
+    ) -> Result<Response<Body>, Refusal> {
+        let control = &self.0.control;
+        match route {
+            ["status"] => Ok(json_of(&control.status())),
+            ["drift"] => {
+                let events: Vec<_> = control
+                    .drift()
+                    .into_iter()
+                    .map(|(peer, event)| json!({ "peer": peer, "event": event }))
+                    .collect();
+                Ok(json_of(&json!({ "events": events })))
+            }
+            ["why", id] => {
+                let id = id
+                    .parse()
+                    .map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "expected a UUID"))?;
+                let why = control.why(id).await?;
+                if why.event.is_none() && why.records.is_empty() {
+                    return Err(Refusal::new(
+                        StatusCode::NOT_FOUND,
+                        format!("no event or record {id}; `stipula what-drifted` lists the events"),
+                    ));
+                }
+                Ok(json_of(&why))
+            }
+            ["approvals"] => Ok(json_of(&json!({ "approvals": control.approvals() }))),
+            ["approvals", id] => {
+                let id = digest(id)?;
+                let waiting = control.approvals().into_iter().find(|waiting| waiting.id == id);
+                let waiting = waiting.ok_or_else(|| HandleError::NoProposal(id.to_string()))?;
+                Ok(json_of(&waiting))
+            }
+            ["ledger", "tail"] => {
+                let records = control.ledger_tail(limit(query)?).await?;
+                Ok(json_of(&json!({ "records": records })))
+            }
+            _ => Err(no_route()),
+        }
+    }
+
+    async fn change(&self, route: &[&str], body: &[u8]) -> Result<Response<Body>, Refusal> {
+        let control = &self.0.control;
+        let done = match route {
+            ["approvals", id, "approve"] => {
+                control.approve(digest(id)?, decision(body)?.reason).await?
+            }
+            ["approvals", id, "deny"] => control.deny(digest(id)?, decision(body)?.reason).await?,
+            ["rollback"] => {
+                let RollbackBody { peer, to } = parsed(body)?;
+                let to = to
+                    .map(|version| version.trim_start_matches('v').parse())
+                    .transpose()
+                    .map_err(|error| {
+                        let what = format!("`to`: expected a version such as 1.0.0: {error}");
+                        Refusal::new(StatusCode::BAD_REQUEST, what)
+                    })?;
+                control.rollback(&PeerId::new(peer), to).await?
+            }
+            ["mode"] => {
+                let ModeBody { peer, mode, tool } = parsed(body)?;
+                control.set_mode(&PeerId::new(peer), mode, tool).await?
+            }
+            ["seal"] => control.seal(&PeerId::new(parsed::<PeerBody>(body)?.peer)).await?,
+            ["review"] => control.review(&PeerId::new(parsed::<PeerBody>(body)?.peer)).await?,
+            _ => return Err(no_route()),
+        };
+        Ok(json_of(&json!({ "done": done })))
+    }
+
+    /// Every peer that the control plane knows is in force.
+    fn is_ready(&self) -> bool {
+        let bound = &self.0.switchboard.load().peers;
+        self.0.control.status().peers.iter().all(|peer| bound.contains_key(&peer.peer))
+    }
+
+    fn authorise(&self, request: &Request<Body>) -> Result<(), Refusal> {
+        let shown = request
+            .headers()
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.strip_prefix("Bearer "));
+        match shown {
+            Some(shown) if self.0.token.is(shown) => Ok(()),
+            Some(_) => Err(Refusal::new(
+                StatusCode::UNAUTHORIZED,
+                "this is not the admin token of this sidecar; it is in STATE/admin.token",
+            )),
+            None => Err(Refusal::new(
+                StatusCode::UNAUTHORIZED,
+                "expected `Authorization: Bearer` and the admin token, which is in STATE/admin.token",
+            )),
+        }
+    }
+}
+
+fn no_route() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "no such route below /api/v1")
+}
+
+fn digest(text: &str) -> Result<Digest, Refusal> {
+    let whole = if text.contains(':') { text.to_owned() } else { format!("sha256:{text}") };
+    whole.parse().map_err(|what: String| Refusal::new(StatusCode::BAD_REQUEST, what))
+}
+
+fn limit(query: Option<&str>) -> Result<usize, Refusal> {
+    let asked = query
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .find_map(|pair| pair.strip_prefix("limit="));
+    match asked.map(str::parse::<usize>) {
+        None => Ok(TAIL),
+        Some(Ok(limit)) if (1..=TAIL_MOST).contains(&limit) => Ok(limit),
+        Some(_) => Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            format!("`limit`: expected a whole number from 1 to {TAIL_MOST}"),
+        )),
+    }
+}
+
+fn decision(body: &[u8]) -> Result<DecisionBody, Refusal> {
+    if body.is_empty() { Ok(DecisionBody::default()) } else { parsed(body) }
+}
+
+fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(body)
+        .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, format!("the body: {error}")))
+}
+
+async fn read(request: Request<Body>) -> Result<Vec<u8>, Refusal> {
+    let mut body = request.into_body();
+    let mut read = Vec::new();
+    loop {
+        match body.next_data().await {
+            Ok(Some(data)) if read.len() + data.len() <= BODY_BYTES => {
+                read.extend_from_slice(&data)
+            }
+            Ok(Some(_)) => {
+                let what = format!("expected a body of at most {BODY_BYTES} bytes");
+                return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, what));
+            }
+            Ok(None) => return Ok(read),
+            Err(_) => {
+                return Err(Refusal::new(StatusCode::BAD_REQUEST, "the body did not arrive whole"));
             }
         }
     }
+}
+
+fn metrics(metrics: &Metrics) -> Response<Body> {
+    let mut answer = Response::new(Body::full(metrics.render().into()));
+    let kind = http::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    answer.headers_mut().insert(header::CONTENT_TYPE, kind);
+    answer
+}
+
+fn text(text: &'static str, status: StatusCode) -> Response<Body> {
+    let mut answer = Response::new(Body::full(Bytes::from_static(text.as_bytes())));
+    *answer.status_mut() = status;
+    let kind = http::HeaderValue::from_static("text/plain; charset=utf-8");
+    answer.headers_mut().insert(header::CONTENT_TYPE, kind);
+    answer
+}
+
+fn json_of(value: &impl Serialize) -> Response<Body> {
+    let bytes = serde_json::to_vec(value).unwrap_or_default();
+    let mut answer = Response::new(Body::full(bytes.into()));
+    let kind = http::HeaderValue::from_static("application/json");
+    answer.headers_mut().insert(header::CONTENT_TYPE, kind);
+    let fresh = http::HeaderValue::from_static("no-store");
+    answer.headers_mut().insert(header::CACHE_CONTROL, fresh);
+    answer
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::check::check;
@@ -22,10 +23,10 @@ pub struct Flags {
     pub listen: Option<String>,
     /// `--admin`.
     pub admin: Option<String>,
-    /// `--mode`, for every peer.
-    pub mode: Option<Mode>,
-    /// `--seal manual`, for every peer.
-    pub seal_manual: Option<bool>,
+    /// `--mode`, for every peer: `observe`, `warn` or `enforce`.
+    pub mode: Option<String>,
+    /// `--seal`, for every peer: `first-use` or `manual`.
+    pub seal: Option<String>,
     /// `--state`.
     pub state: Option<PathBuf>,
 }
@@ -39,15 +40,15 @@ pub struct PeerFlag {
     pub url: String,
 }
 
-impl std::str::FromStr for PeerFlag {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+impl PeerFlag {
+    /// Reads the flag's text.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
         // A query may hold `=`, a name never holds `/`.
-        Ok(match text.split_once('=').filter(|(name, _)| !name.contains('/')) {
+        match text.split_once('=').filter(|(name, _)| !name.contains('/')) {
             Some((name, url)) => Self { name: Some(name.to_owned()), url: url.to_owned() },
             None => Self { name: None, url: text.to_owned() },
-        })
+        }
     }
 }
 
@@ -58,7 +59,7 @@ impl std::str::FromStr for PeerFlag {
 pub fn load(flags: &Flags) -> Result<Settings, ConfigError> {
     let source = flags.config.as_deref().map(Source::read).transpose()?;
     let mut raw = source.as_ref().map_or_else(|| Ok(Raw::default()), Source::raw)?;
-    let overridden = overlay(&mut raw, flags);
+    let overridden = overlay(&mut raw, flags)?;
     Settings::build(&raw).map_err(|faults| {
         let placed = faults.into_iter().map(|(keys, what)| {
             let place = flag_of(&keys, &overridden)
@@ -140,7 +141,9 @@ fn place_of(source: Option<&Source>, keys: &[String]) -> Place {
 }
 
 /// Lays the flags over the file; tells which keys they set.
-fn overlay(raw: &mut Raw, flags: &Flags) -> Vec<(Vec<String>, &'static str)> {
+fn overlay(raw: &mut Raw, flags: &Flags) -> Result<Vec<Overridden>, ConfigError> {
+    let mode: Option<Mode> = word_of("--mode", flags.mode.as_deref())?;
+    let seal: Option<Seal> = word_of("--seal", flags.seal.as_deref())?;
     let mut set = Vec::new();
     let mut mark = |keys: &[&str], flag| {
         set.push((keys.iter().map(|key| (*key).to_owned()).collect(), flag));
@@ -167,15 +170,26 @@ fn overlay(raw: &mut Raw, flags: &Flags) -> Vec<(Vec<String>, &'static str)> {
         raw.peers.insert(name, Peer::at(peer.url.clone()));
     }
     for peer in raw.peers.values_mut() {
-        peer.mode = flags.mode.or(peer.mode);
-        if let Some(manual) = flags.seal_manual {
-            peer.seal = if manual { Seal::Manual } else { Seal::FirstUse };
-        }
+        peer.mode = mode.or(peer.mode);
+        peer.seal = seal.unwrap_or(peer.seal);
     }
-    set
+    Ok(set)
 }
 
-fn flag_of(keys: &[String], set: &[(Vec<String>, &'static str)]) -> Option<&'static str> {
+/// A key that a flag set, and the flag.
+type Overridden = (Vec<String>, &'static str);
+
+/// One word of a closed set, as the file would write it.
+fn word_of<T: DeserializeOwned>(
+    flag: &'static str,
+    word: Option<&str>,
+) -> Result<Option<T>, ConfigError> {
+    word.map(|word| serde_json::from_value(Value::from(word))).transpose().map_err(|error| {
+        ConfigError::Faults(vec![Fault { place: Place::Flag(flag), what: error.to_string() }])
+    })
+}
+
+fn flag_of(keys: &[String], set: &[Overridden]) -> Option<&'static str> {
     set.iter().find(|(prefix, _)| keys.starts_with(prefix)).map(|(_, flag)| *flag)
 }
 

@@ -79,6 +79,14 @@ impl Settings {
         if faults.is_empty() { Ok(Self::of(raw, listen, admin)) } else { Err(faults) }
     }
 
+    /// Starts logging as these settings say.
+    ///
+    /// # Errors
+    /// Where the filter does not parse.
+    pub fn start_logs(&self, colours: bool) -> Result<(), String> {
+        telemetry::start_logs(&self.telemetry, colours)
+    }
+
     fn of(raw: &Raw, listen: SocketAddr, admin: SocketAddr) -> Self {
         let (proxy, limits) = (&raw.proxy, &raw.limits);
         Self {

@@ -2,7 +2,7 @@
 
 use super::load::parse;
 use super::raw::Raw;
-use super::{ConfigError, Flags, load, schema};
+use super::{ConfigError, Flags, PeerFlag, load, schema};
 
 fn told(text: &str) -> String {
     parse("bad.yaml", text).map(|_| ()).unwrap_err().to_string()
@@ -68,7 +68,7 @@ fn a_key_that_stands_twice_is_refused() {
 #[test]
 fn flags_alone_make_a_sidecar() {
     let flags = Flags {
-        peers: vec!["http://127.0.0.1:3000/mcp".parse().unwrap()],
+        peers: vec![PeerFlag::of("http://127.0.0.1:3000/mcp")],
         listen: Some("127.0.0.1:0".to_owned()),
         ..Flags::default()
     };
@@ -81,7 +81,7 @@ fn flags_alone_make_a_sidecar() {
 #[test]
 fn a_fault_in_a_flag_names_the_flag() {
     let flags = Flags {
-        peers: vec!["flights=127.0.0.1:3000".parse().unwrap()],
+        peers: vec![PeerFlag::of("flights=127.0.0.1:3000")],
         admin: Some("nowhere".to_owned()),
         ..Flags::default()
     };
