@@ -14,5 +14,5 @@ pub mod normal;
 pub mod words;
 
 pub use classify::{Against, Outlook, Sighting, Signal, classify, fingerprint};
-pub use diff::{Compatibility, Diff, diff};
+pub use diff::{Compatibility, Diff, diff, fits, is_default_changed};
 pub use event::{Change, DriftEvent, DriftType, EventState, Evidence, Face, Fingerprint, Severity};

@@ -13,6 +13,8 @@ mod surface;
 #[cfg(test)]
 mod tests;
 
+pub use schema::{fits, is_default_changed};
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

@@ -41,6 +41,30 @@ pub(super) fn compare(face: Face, old: &Value, new: &Value, root: &str) -> Vec<F
     walk.found
 }
 
+/// Whether every value that `inner` admits is admitted by `outer`, as far as comparing keyword by keyword
+/// tells: a yes is as sure as that, a no may be wrong. Both in their normal spelling.
+#[must_use]
+pub fn fits(inner: &Value, outer: &Value) -> bool {
+    let (inner, outer) = (shape(inner), shape(outer));
+    inner == outer || compare(Face::Request, &inner, &outer, "").iter().all(|f| !f.breaking)
+}
+
+/// Whether a default that was stated is now another one: empty ones are alike, and so are
+/// comma-separated words in another order.
+#[must_use]
+pub fn is_default_changed(before: Option<&Value>, after: Option<&Value>) -> bool {
+    match (before, after) {
+        (Some(a), Some(b)) => {
+            a != b
+                && !(meaning::is_empty(before) && meaning::is_empty(after))
+                && !meaning::same_list(a, b)
+        }
+        // A default that is stated for the first time describes what happened already, and one that is
+        // no longer stated may still hold.
+        _ => false,
+    }
+}
+
 struct Walk {
     face: Face,
     found: Vec<Found>,
@@ -384,12 +408,7 @@ impl Walk {
         }
         let told = |d: Option<&Value>| d.map_or("none".to_owned(), Value::to_string);
         let message = format!("default: {} before, now {}", told(before), told(after));
-        let slight = match (before, after) {
-            (Some(a), Some(b)) => meaning::same_list(a, b),
-            // A default that is stated for the first time describes what happened already, and one
-            // that is no longer stated may still hold.
-            _ => true,
-        };
+        let slight = !is_default_changed(before, after);
         let (severity, kind) = if slight {
             (Severity::Low, "default_restated")
         } else {
