@@ -8,16 +8,20 @@
 //! Never here: a guess. What is not decided waits for a person, and the proposal says which rule
 //! held it back.
 
+mod assess;
 mod gate;
 mod matcher;
 pub mod names;
 mod proposal;
+mod question;
 mod replay;
 
+pub use assess::{assess, assess_candidate, proposal_hash};
 pub use gate::{
     Derivation, DerivedRelation, GateEvidence, GateInput, Gated, clean_text, effectively_read_only,
     gate,
 };
 pub use matcher::propose;
 pub use proposal::{Candidate, Decision, Held, Origin, ProofWord, Proposal, Rule, Scope};
+pub use question::{Answer, AnswerFault, Question};
 pub use replay::{PairedSample, ReplayResult, compare_replay, same};
