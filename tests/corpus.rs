@@ -18,6 +18,11 @@ fn manifest(root: &Path, name: &str) -> Surface {
     let mut text = String::new();
     flate2::read::GzDecoder::new(packed.as_slice()).read_to_string(&mut text).unwrap();
     let value: Value = serde_json::from_str(&text).unwrap();
+    // Some collected lists hold variants of one tool; the first is taken.
+    let mut value = value;
+    let mut seen = std::collections::BTreeSet::new();
+    let list = if value.is_array() { &mut value } else { &mut value["tools"] };
+    list.as_array_mut().unwrap().retain(|t| seen.insert(t["name"].as_str().map(str::to_owned)));
     Surface::from_json(&value).unwrap()
 }
 

@@ -154,17 +154,20 @@ fn discriminator(
     let name = canonical(from);
     let own: BTreeSet<String> = words(to).into_iter().collect();
     let less: BTreeSet<String> = name.difference(&own).cloned().collect();
-    let says = |value: &Value| {
-        let said = value.as_str().map(canonical).unwrap_or_default();
-        !said.is_empty() && (said == name || said == less)
+    let says = |value: &Value, words: &BTreeSet<String>| {
+        value.as_str().is_some_and(|value| !value.is_empty() && canonical(value) == *words)
     };
-    let mut found = properties(offered)
+    let values: Vec<(&String, &Value)> = properties(offered)
         .filter(|(member, _)| !properties(promised).any(|(known, _)| known == *member))
         .flat_map(|(member, schema)| {
             let list = values(schema).filter(|list| list.len() > 1);
-            let fits = list.into_iter().flatten().filter(|v| says(v));
-            fits.map(move |value| (member.clone(), value.clone()))
-        });
-    let only = found.next()?;
-    found.next().is_none().then_some(only)
+            list.into_iter().flatten().map(move |value| (member, value))
+        })
+        .collect();
+    // The whole old name before what is left of it: `list_runs` of `runs_read` before `get`.
+    [name, less].iter().filter(|said| !said.is_empty()).find_map(|said| {
+        let mut found = values.iter().filter(|(_, value)| says(value, said));
+        let (member, value) = found.next()?;
+        found.next().is_none().then(|| ((*member).clone(), (*value).clone()))
+    })
 }
