@@ -3,7 +3,11 @@
 
 use std::path::Path;
 
-use stipula::domain::contract::Contract;
+use serde_json::{Value, json};
+use stipula::domain::contract::{
+    Contract, FirstVersion, ProvenanceKind, Schema, Surface, first_version, seal,
+};
+use stipula::domain::message::{Millis, UnixMillis};
 
 /// Holds the file at `path` (from the crate's root) to be `text`.
 fn golden(path: &str, text: &str) {
@@ -31,4 +35,28 @@ fn schema<T: schemars::JsonSchema>() -> String {
 #[test]
 fn the_schema_of_contracts_is_published() {
     golden("docs/contract.schema.json", &schema::<Contract>());
+}
+
+#[test]
+fn a_sealed_contract_conforms_to_the_published_schema() {
+    let tool = json!({
+        "name": "search",
+        "inputSchema": {"type": "object", "properties": {"q": {"type": "string"}}},
+        "outputSchema": {"type": "object"},
+    });
+    let (draft, _) = first_version(FirstVersion {
+        id: uuid::Uuid::from_u128(1),
+        peer_identity: "http://127.0.0.1:3000 flights".to_owned(),
+        surface: &Surface::from_json(&json!([tool])).unwrap(),
+        at: UnixMillis(1_790_000_000_000),
+        lifetime: Millis(3_600_000),
+        reference: "first-use".to_owned(),
+        kind: ProvenanceKind::Negotiation,
+    });
+    let mut contract: Value = serde_json::from_str(&seal(draft, None).unwrap().text()).unwrap();
+    let published = serde_json::from_str(&schema::<Contract>()).unwrap();
+    let published = Schema::compile(&published).unwrap();
+    assert_eq!(published.violations_value(&contract), []);
+    contract["more"] = json!(1);
+    assert!(!published.admits_value(&contract));
 }

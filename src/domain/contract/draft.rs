@@ -82,12 +82,12 @@ pub struct Next {
 /// Drafts version 1.0.0 from a surface. Tools that the cost gate refuses are left out and named.
 #[must_use]
 pub fn first_version(from: FirstVersion<'_>) -> (Contract, Vec<LeftOut>) {
-    let mut left_out = Vec::new();
+    let mut out = Vec::new();
     let mut message_types = Vec::new();
     let mut intents = Vec::new();
     for tool in &from.surface.tools {
-        if let Some(why) = unsealable(tool) {
-            left_out.push(LeftOut { tool: tool.name().to_owned(), why });
+        if let Some(refused) = left_out(tool) {
+            out.push(refused);
             continue;
         }
         message_types.extend(messages_of(tool));
@@ -126,7 +126,7 @@ pub fn first_version(from: FirstVersion<'_>) -> (Contract, Vec<LeftOut>) {
         routine: RoutineDoc::default(),
         profile: None,
     };
-    (contract, left_out)
+    (contract, out)
 }
 
 /// Drafts the version after `previous`: what is not named in `next` stays as it was.
@@ -189,18 +189,20 @@ fn put_reply(messages: &mut Vec<MessageType>, reply: MessageType) {
     }
 }
 
-/// What the seal would refuse in this tool, or `None`.
-fn unsealable(tool: &Tool) -> Option<String> {
+/// Whether the seal would refuse this tool, promised or offered, and why: whoever drafts leaves it out.
+#[must_use]
+pub fn left_out(tool: &Tool) -> Option<LeftOut> {
+    let out = |why: String| Some(LeftOut { tool: tool.name().to_owned(), why });
     for (member, schema) in
         [("inputSchema", tool.input_schema()), ("outputSchema", tool.output_schema())]
     {
         if let Some(Err(refused)) = schema.map(Schema::compile) {
-            return Some(format!("{member}{}: {}", refused.pointer, refused.what));
+            return out(format!("{member}{}: {}", refused.pointer, refused.what));
         }
     }
     let mut faults = Vec::new();
     inexact_integers(tool.definition(), &mut String::new(), &mut faults);
-    faults.first().map(ToString::to_string)
+    faults.first().and_then(|fault| out(fault.to_string()))
 }
 
 fn messages_of(tool: &Tool) -> impl Iterator<Item = MessageType> + use<> {

@@ -25,7 +25,7 @@ mod seal;
 mod tool;
 
 pub use compare::{Containment, closed, contains};
-pub use draft::{FirstVersion, LeftOut, Next, Step, first_version, next_version};
+pub use draft::{FirstVersion, LeftOut, Next, Step, first_version, left_out, next_version};
 pub use explain::explain;
 pub use headers::{HeaderFault, MirroredHeader};
 pub use manifest::ManifestError;
