@@ -9,14 +9,31 @@
 
 mod effect;
 mod evidence;
+mod field;
+mod flow;
+mod pair;
+mod reply;
+mod request;
+mod target;
 mod text;
 
 pub use effect::effectively_read_only;
 pub use evidence::{Derivation, DerivedRelation, GateEvidence};
 pub use text::clean_text;
 
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
 use super::{Candidate, Decision, Held, ProofWord, Rule, Scope};
 use crate::domain::contract::{Surface, Tool};
+use crate::domain::drift::Severity;
+use crate::domain::drift::normal::normal;
+use crate::domain::drift::words::words;
+use pair::Hold;
+
+/// Recorded samples that an undecided proof needs.
+const REPLAY_MIN: usize = 5;
 
 /// What the gate looks at.
 #[derive(Clone, Copy, Debug)]
@@ -49,20 +66,76 @@ pub struct Gated {
 /// Holds a candidate against the nine rules.
 #[must_use]
 pub fn gate(input: &GateInput<'_>) -> Gated {
-    let mut held_by = Vec::new();
-    let mut hold = |rule, why: String| held_by.push(Held { rule, why });
-    for tool in &input.new_surface.tools {
-        if Some(tool.name()) == input.candidate.to_tool.as_deref() {
-            for why in text::introduced(Some(input.promised), tool) {
-                hold(Rule::Text, why);
-            }
-            if let Some(why) = effect::changed(input.promised, tool) {
-                hold(Rule::Effect, why);
+    let mut holds: Vec<Hold> = Vec::new();
+    let routine = &input.candidate.routine;
+    if !input.evidence.same_peer {
+        holds.push((Rule::Effect, "the peer is not the one that was sealed".to_owned()));
+    }
+    let promised = input_schema(input.promised);
+    let flows = flow::follow(&routine.request, &field::top(&promised), routine.call.as_deref());
+    let partial = flows.iter().any(|flow| flow.partial);
+    let targets: BTreeSet<&str> =
+        flows.iter().map(|flow| flow.call.as_deref().unwrap_or(input.promised.name())).collect();
+    for flow in &flows {
+        let name = flow.call.as_deref().unwrap_or(input.promised.name());
+        let Some(offered) = input.new_surface.tool(name) else {
+            holds.push((Rule::Names, format!("the tool {name} is not offered")));
+            continue;
+        };
+        let discriminator = target::judge(input, offered, flow, targets.len() > 1, &mut holds);
+        let sides = request::Request::new(input, offered, discriminator);
+        sides.judge(flow, &mut holds);
+        reply::judge(input, offered, &mut holds);
+        let old = input.old_surface.tool(name).unwrap_or(input.promised);
+        holds.extend(text::introduced(Some(old), offered).into_iter().map(|why| (Rule::Text, why)));
+    }
+    proven(input, &mut holds);
+    let held_by: BTreeSet<Held> = holds.into_iter().map(|(rule, why)| Held { rule, why }).collect();
+    let decision = match (input.proof, held_by.is_empty()) {
+        (ProofWord::Refuted, _) => Decision::None,
+        (_, true) => Decision::Auto,
+        (_, false) => Decision::Review,
+    };
+    let scope = if partial { Scope::Partial } else { Scope::All };
+    Gated { decision, held_by: held_by.into_iter().collect(), scope }
+}
+
+/// Rule 9, and what a replay that differs says whatever else holds.
+fn proven(input: &GateInput<'_>, holds: &mut Vec<Hold>) {
+    let evidence = input.evidence;
+    if evidence.replay.as_ref().is_some_and(|replay| !replay.different.is_empty()) {
+        let why = "paired replay came back with other values: the meaning changed";
+        holds.push((Rule::Values, why.to_owned()));
+    }
+    match input.proof {
+        ProofWord::Proven => {}
+        ProofWord::Refuted => {
+            holds.push((Rule::Proof, "the proof found a counter-example".to_owned()));
+        }
+        ProofWord::Unknown => {
+            let replayed = evidence.replay.as_ref().is_some_and(super::ReplayResult::agrees);
+            let sampled =
+                evidence.replay_samples_ok >= REPLAY_MIN && evidence.replay_samples_bad == 0;
+            if evidence.severity > Severity::Medium {
+                let why = "the proof is undecided, and severity is above medium";
+                holds.push((Rule::Proof, why.to_owned()));
+            } else if !(replayed || sampled) {
+                let why = "the proof is undecided, and too few samples stand for it";
+                holds.push((Rule::Proof, why.to_owned()));
             }
         }
     }
-    hold(Rule::Proof, "the gate does not yet decide about flows".to_owned());
-    let decision =
-        if input.proof == ProofWord::Refuted { Decision::None } else { Decision::Review };
-    Gated { decision, held_by, scope: Scope::All }
 }
+
+/// The normal input schema; a tool without one declares no argument.
+fn input_schema(tool: &Tool) -> Value {
+    tool.input_schema().map_or_else(|| json!({}), normal)
+}
+
+/// The words of both tools' names.
+fn context(one: &Tool, other: &Tool) -> BTreeSet<String> {
+    words(one.name()).into_iter().chain(words(other.name())).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! Rules 3, 4, 6 and 8 for what the agent is given.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::evidence::Derivation;
+use super::field;
+use super::flow::{Change, DEFAULTED, Flow, Source, follow};
+use super::pair::{Hold, Sides};
+use super::request::matches;
+use super::{GateInput, context};
+use crate::domain::contract::Tool;
+use crate::domain::drift::normal::normal;
+use crate::domain::negotiation::{ReplayResult, Rule};
+use crate::domain::routine::Op;
+
+/// Earlier replies that a derived relation needs.
+const REPLIES_MIN: usize = 20;
+
+/// Judges the reply operations for replies of one offered tool.
+pub(super) fn judge(input: &GateInput<'_>, offered: &Tool, holds: &mut Vec<Hold>) {
+    let ops = &input.candidate.routine.reply;
+    if ops.is_empty() {
+        return;
+    }
+    if made_up(ops) {
+        let why = "a constant stands in a reply: every value must come from this reply";
+        holds.push((Rule::NothingMadeUp, why.to_owned()));
+    }
+    let schema = |tool: &Tool| tool.output_schema().map_or_else(|| json!({}), normal);
+    let reply = Reply { input, from: schema(offered), to: schema(input.promised) };
+    let sides =
+        Sides { from: &reply.from, to: &reply.to, context: &context(input.promised, offered) };
+    for flow in follow(ops, &field::top(&reply.from), None) {
+        reply.flow(&flow, &sides, holds);
+    }
+}
+
+/// `set`, `default`, and templates of constant text alone, wherever they stand.
+fn made_up(ops: &[Op]) -> bool {
+    ops.iter().any(|op| match op {
+        Op::Set { .. } | Op::Default { .. } => true,
+        Op::Template { text, .. } => super::flow::pointers(text).is_empty(),
+        Op::Each { ops, .. } => made_up(ops),
+        Op::Cases { when, r#else, .. } => {
+            when.iter().map(|arm| &arm.ops).chain(r#else).any(|ops| made_up(ops))
+        }
+        _ => false,
+    })
+}
+
+struct Reply<'r> {
+    input: &'r GateInput<'r>,
+    from: Value,
+    to: Value,
+}
+
+impl Reply<'_> {
+    fn flow(&self, flow: &Flow, sides: &Sides<'_>, holds: &mut Vec<Hold>) {
+        for why in &flow.undecided {
+            if !self.agrees() {
+                holds.push((Rule::NothingMadeUp, format!("not followed in the reply: {why}")));
+            }
+        }
+        let mut uses: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (place, source) in &flow.places {
+            match source {
+                Source::Given { pointer, changes, .. } => {
+                    uses.entry(pointer).or_default().push(place);
+                    self.given(place, pointer, changes, sides, holds);
+                }
+                Source::Composed { op, .. } => {
+                    if !self.shown(place) && !self.derived(place, op, flow) {
+                        let why = format!("{place} is composed or cut, and nothing shows it");
+                        holds.push((Rule::Places, why));
+                    }
+                }
+                Source::Constant(_) => {
+                    let at = place.trim_end_matches(DEFAULTED);
+                    holds.push((Rule::NothingMadeUp, format!("{at} is a constant")));
+                }
+            }
+        }
+        for (pointer, places) in uses {
+            let extra = places.iter().filter(|place| **place != pointer);
+            let open =
+                extra.filter(|place| !self.shown(place) && !self.copied(place, pointer)).count();
+            if places.len() > 1 && open > 0 {
+                holds.push((
+                    Rule::Places,
+                    format!("{pointer} of the reply stands in several places"),
+                ));
+            }
+        }
+        for lost in &flow.lost {
+            if field::at(&self.to, &lost.pointer).is_some() {
+                let why = format!("{}: a promised field is taken out of the reply", lost.pointer);
+                holds.push((Rule::NothingLost, why));
+            }
+        }
+    }
+
+    fn given(
+        &self,
+        place: &str,
+        pointer: &str,
+        changes: &[Change],
+        sides: &Sides<'_>,
+        holds: &mut Vec<Hold>,
+    ) {
+        if place == pointer && changes.is_empty() && field::at(&self.to, place).is_none() {
+            return;
+        }
+        let copied = changes == [Change::Copied];
+        if copied && self.copied(place, pointer) {
+            return;
+        }
+        if copied && !self.shown(place) {
+            let why =
+                format!("{place} is a copy of {pointer}, and nothing shows that it was before");
+            holds.push((Rule::Places, why));
+        }
+        if self.shown(place) && field::at(&self.to, place).is_none() {
+            return;
+        }
+        sides.judge(pointer, place, changes, self.shown(place), holds);
+    }
+
+    /// Whether the profile knows the field as this very template or pattern of untouched fields.
+    fn derived(&self, place: &str, op: &Op, flow: &Flow) -> bool {
+        let untouched = |at: &str| {
+            matches!(flow.places.get(at),
+                Some(Source::Given { pointer, changes, .. }) if pointer == at && changes.is_empty())
+        };
+        self.relations(place).any(|relation| match (op, relation) {
+            (Op::Template { text, .. }, Derivation::Template(known)) => {
+                text == known && super::flow::pointers(text).iter().all(|at| untouched(at))
+            }
+            (
+                Op::Extract { from, pattern, .. },
+                Derivation::Pattern { from: of, pattern: known },
+            ) => from.as_str() == of && pattern == known && untouched(of),
+            _ => false,
+        })
+    }
+
+    fn copied(&self, place: &str, pointer: &str) -> bool {
+        let copy = format!("{{{pointer}}}");
+        self.relations(place).any(|it| matches!(it, Derivation::Template(text) if *text == copy))
+    }
+
+    fn relations<'s>(&'s self, place: &'s str) -> impl Iterator<Item = &'s Derivation> {
+        let all = self.input.evidence.derived_relations.iter();
+        all.filter(move |it| it.at == place && it.replies >= REPLIES_MIN).map(|it| &it.from)
+    }
+
+    fn agrees(&self) -> bool {
+        self.input.evidence.replay.as_ref().is_some_and(ReplayResult::agrees)
+    }
+
+    /// Whether paired replay compared this place and found it equal.
+    fn shown(&self, place: &str) -> bool {
+        let equal = self.input.evidence.replay.as_ref().map(|replay| replay.equal.as_slice());
+        self.agrees() && equal.unwrap_or_default().iter().any(|it| matches(it, place))
+    }
+}
