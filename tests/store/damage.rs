@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use stipula::domain::evidence::RecordBody;
 use stipula::store::{Durability, Store as _, StoreError, verify};
@@ -264,4 +265,23 @@ fn a_copy_that_cannot_be_written_does_not_undo_the_seal() {
     fs::remove_dir(&obstacle).unwrap();
     open(dir.path()).unwrap();
     assert!(file.exists());
+}
+
+#[test]
+fn the_documented_script_verifies_what_was_written_and_finds_a_flip() {
+    let page = include_str!("../../docs/ledger.md");
+    let script =
+        page.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let dir = acknowledged();
+    let run = || Command::new("python3").args(["-c", script]).arg(dir.path()).output();
+    let Ok(good) = run() else {
+        // Without Python the page cannot be tried; verify itself is held by the tests above.
+        return;
+    };
+    assert_eq!(String::from_utf8_lossy(&good.stdout), "8 records\n", "{good:?}");
+    let path = dir.path().join("ledger/00000001.jsonl");
+    let mut text = fs::read(&path).unwrap();
+    text[500] ^= 1;
+    fs::write(&path, &text).unwrap();
+    assert!(!run().unwrap().status.success());
 }
