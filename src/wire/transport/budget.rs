@@ -46,7 +46,7 @@ impl BodyBudget {
         self.units.available_permits()
     }
 
-    async fn take(&self, bytes: usize) -> Result<BodyPermit, CollectError> {
+    pub(super) async fn take(&self, bytes: usize) -> Result<BodyPermit, CollectError> {
         let count = u32::try_from(bytes).map_err(|_| CollectError::OverBudget)?;
         // Free memory costs no timer.
         if let Ok(units) = Arc::clone(&self.units).try_acquire_many_owned(count) {
@@ -57,6 +57,22 @@ impl BodyBudget {
             Ok(Ok(units)) => Ok(BodyPermit { units }),
             Ok(Err(_)) | Err(_) => Err(CollectError::OverBudget),
         }
+    }
+}
+
+impl BodyPermit {
+    /// Takes more where `bytes` are not granted yet.
+    pub(super) async fn grow_to(
+        &mut self,
+        bytes: usize,
+        budget: &BodyBudget,
+    ) -> Result<(), CollectError> {
+        let granted = self.units.num_permits();
+        if bytes > granted {
+            let more = budget.take((bytes - granted).max(PIECE)).await?;
+            self.units.merge(more.units);
+        }
+        Ok(())
     }
 }
 
@@ -111,11 +127,7 @@ pub async fn collect(
         if length > limit {
             return Err(CollectError::TooLarge { limit });
         }
-        let granted = permit.units.num_permits();
-        if length > granted {
-            let more = budget.take((length - granted).max(PIECE)).await?;
-            permit.units.merge(more.units);
-        }
+        permit.grow_to(length, budget).await?;
         if whole.is_empty() && rest.is_empty() {
             whole = data;
             continue;
@@ -127,4 +139,69 @@ pub async fn collect(
         rest.extend_from_slice(&data);
     }
     Ok(Collected { bytes: if rest.is_empty() { whole } else { rest.freeze() }, permit })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    #[tokio::test]
+    async fn one_frame_is_not_copied_and_its_memory_comes_back() {
+        let budget = BodyBudget::new(100, PATIENCE);
+        let bytes = Bytes::from(vec![b'x'; 40]);
+        let collected = collect(Body::full(bytes.clone()), 40, &budget).await.unwrap();
+        assert_eq!(collected.bytes.as_ptr(), bytes.as_ptr());
+        assert_eq!(budget.free(), 60);
+        let body = Body::full(collected.bytes).holding(collected.permit);
+        assert_eq!(budget.free(), 60);
+        drop(body);
+        assert_eq!(budget.free(), 100);
+    }
+
+    #[tokio::test]
+    async fn frames_are_put_together_up_to_the_limit() {
+        let budget = BodyBudget::default();
+        for (limit, fits) in [(6, true), (5, false)] {
+            let (sender, body) = Body::channel(3);
+            for frame in ["ab", "cd", "ef"] {
+                sender.send(Bytes::from_static(frame.as_bytes())).await.unwrap();
+            }
+            drop(sender);
+            let collected = collect(body, limit, &budget).await;
+            match collected {
+                Ok(collected) => assert!(fits && collected.bytes == "abcdef"),
+                Err(error) => {
+                    assert!(!fits && matches!(error, CollectError::TooLarge { limit: 5 }));
+                }
+            }
+        }
+        let declared = collect(Body::full(Bytes::from_static(b"abc")), 2, &budget).await;
+        assert!(matches!(declared, Err(CollectError::TooLarge { limit: 2 })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_needs_more_than_is_free_waits_and_is_refused() {
+        let budget = BodyBudget::new(100, PATIENCE);
+        let bytes = |length| Body::full(vec![b'x'; length].into());
+        let first = collect(bytes(80), 100, &budget).await.unwrap();
+        let began = tokio::time::Instant::now();
+        assert!(matches!(collect(bytes(30), 100, &budget).await, Err(CollectError::OverBudget)));
+        assert_eq!(began.elapsed(), PATIENCE);
+        let (waiting, ()) = tokio::join!(collect(bytes(30), 100, &budget), async {
+            tokio::task::yield_now().await;
+            drop(first);
+        });
+        assert_eq!(waiting.unwrap().bytes.len(), 30);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_was_given_up_is_broken_and_never_short() {
+        let (sender, body) = Body::channel(2);
+        sender.send(Bytes::from_static(b"ab")).await.unwrap();
+        sender.fail().await;
+        let collected = collect(body, 10, &BodyBudget::default()).await;
+        assert!(matches!(collected, Err(CollectError::Body(BodyError::GivenUp))));
+    }
 }

@@ -10,6 +10,7 @@
 
 pub mod body;
 pub mod budget;
+pub mod decode;
 pub mod guard;
 pub mod hop_by_hop;
 #[cfg(test)]
