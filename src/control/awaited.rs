@@ -2,30 +2,11 @@
 
 use serde_json::Value;
 
-use crate::domain::contract::{Surface, Tool};
+use crate::domain::contract::Surface;
 use crate::domain::evidence::{Record, RecordId};
 use crate::domain::message::Digest;
-use crate::domain::negotiation::{Candidate, Decision, ProofWord, Proposal, ReplayResult, Scope};
+use crate::domain::negotiation::{Candidate, Decision, GateEvidence, ProofWord, Proposal, Scope};
 use crate::domain::routine::RoutineDoc;
-
-pub(super) fn effectively_read_only(tool: &Tool, _discriminator: Option<&str>) -> bool {
-    tool.hints().read_only == Some(true)
-}
-
-pub(super) fn clean_text(_tool: &Tool) -> bool {
-    false
-}
-
-#[derive(Default)]
-pub(super) struct GateEvidence {
-    pub(super) replay: Option<ReplayResult>,
-}
-
-impl GateEvidence {
-    pub(super) fn for_same_peer() -> Self {
-        Self::default()
-    }
-}
 
 pub(super) fn assess_candidate(
     _promise: &Surface,
@@ -77,8 +58,4 @@ impl Answer {
 
 pub(super) fn why(_records: &[Record], _id: RecordId) -> Vec<Record> {
     Vec::new()
-}
-
-pub(super) fn explain(_document: &RoutineDoc) -> String {
-    String::new()
 }

@@ -9,9 +9,9 @@ use quick_cache::sync::Cache;
 use serde_json::Value;
 
 use super::actor::{Peer, ToolLife};
-use super::awaited::effectively_read_only;
 use crate::domain::contract::{Schema, Sealed, Surface, Tool};
 use crate::domain::message::{Digest, ToolName};
+use crate::domain::negotiation::effectively_read_only;
 use crate::domain::routine::CompiledRoutine;
 use crate::live::{Binding, Mode, ToolBinding, ToolState};
 use crate::telemetry::Metrics;

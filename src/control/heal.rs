@@ -4,7 +4,6 @@
 use uuid::Uuid;
 
 use super::actor::Peer;
-use super::awaited::{clean_text, effectively_read_only};
 use super::events::{Events, Seen};
 use super::handle::HandleError;
 use super::settle::{Case, Settled, held};
@@ -17,7 +16,7 @@ use crate::domain::drift::{
 };
 use crate::domain::evidence::{Record, RecordBody, RecordId};
 use crate::domain::message::{Digest, ToolName, UnixMillis};
-use crate::domain::negotiation::{Origin, Proposal, propose};
+use crate::domain::negotiation::{Origin, Proposal, clean_text, effectively_read_only, propose};
 use crate::domain::patch::{Approval, Approved, Proposed};
 use crate::domain::policy::Caller;
 use crate::domain::routine::RoutineDoc;

@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use super::actor::Peer;
-use super::awaited::explain;
 use super::handle::{Command, HandleError, PeerView};
 use super::heal::Waiting;
 use super::settle::held;
@@ -12,6 +11,7 @@ use crate::domain::contract::ProvenanceKind;
 use crate::domain::drift::{EventState, Severity};
 use crate::domain::evidence::RecordBody;
 use crate::domain::message::{Digest, UnixMillis};
+use crate::domain::routine::explain;
 use crate::live::{Mode, Switchboard, ToolState};
 use crate::store::PendingProposal;
 

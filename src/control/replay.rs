@@ -1,7 +1,7 @@
 //! Paired replay: recorded requests asked again through a candidate, on tools that state that they
 //! only read. The strongest evidence there is, so it runs only where a rule needs it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::actor::Peer;
 use crate::domain::contract::{Surface, Tool};
 use crate::domain::json::{Document, Limits, Tape};
 use crate::domain::message::Principal;
-use crate::domain::negotiation::{Candidate, PairedSample, ReplayResult, compare_replay};
+use crate::domain::negotiation::{Candidate, PairedSample, ReplayResult, compare_replay, same};
 use crate::domain::policy::Caller;
 use crate::domain::routine::CompiledRoutine;
 use crate::wire::protocol::mcp;
@@ -18,6 +18,17 @@ use crate::wire::protocol::mcp::peer::CallOutcome;
 
 /// Requests that are asked again at most.
 const REQUESTS_MAX: usize = 3;
+
+/// What a replay showed.
+pub(super) struct Replayed {
+    pub(super) result: ReplayResult,
+    /// Pointers of the promised arguments that the requests carried.
+    pub(super) arguments: Vec<String>,
+    /// Requests that were mapped and that the peer took.
+    pub(super) mapped: usize,
+    /// Whether the recordings of some request agree with one another.
+    pub(super) recordings_agree: bool,
+}
 
 impl Peer {
     /// Whether this promised tool may be asked again on our own account.
@@ -27,24 +38,36 @@ impl Peer {
     }
 
     /// Asks recorded requests again through the candidate and compares what comes back. It travels as
-    /// the caller whose call is held, with that principal's recordings only.
+    /// the caller whose call is held, with that principal's recordings only. `None` where no request
+    /// was recorded twice.
     pub(super) async fn paired_replay(
         &self,
         candidate: &Candidate,
         offer: &Surface,
         caller: Option<&Caller>,
-    ) -> ReplayResult {
+    ) -> Option<Replayed> {
         let anonymous = Principal::anonymous();
         let principal = caller.map_or(&anonymous, |caller| &caller.principal);
-        let Ok(routine) = CompiledRoutine::compile(&candidate.tool, &candidate.routine) else {
-            return failed("the candidate does not compile");
-        };
-        let mut samples = Vec::new();
-        for (arguments, recorded) in self.recordings(&candidate.tool, principal) {
-            let mended = self.ask_again(candidate, &routine, offer, &arguments, caller).await;
+        let routine = CompiledRoutine::compile(&candidate.tool, &candidate.routine).ok()?;
+        let recordings = self.recordings(&candidate.tool, principal);
+        if recordings.is_empty() {
+            return None;
+        }
+        let recordings_agree = recordings
+            .iter()
+            .any(|(_, replies)| replies.windows(2).all(|pair| same(&pair[0], &pair[1])));
+        let (mut samples, mut arguments) = (Vec::new(), BTreeSet::new());
+        for (request, recorded) in recordings {
+            let mended = self.ask_again(candidate, &routine, offer, &request, caller).await;
+            arguments.extend(pointers(&request));
             samples.push(PairedSample { recorded, mended });
         }
-        compare_replay(&samples)
+        Some(Replayed {
+            mapped: samples.iter().filter(|sample| sample.mended.is_ok()).count(),
+            result: compare_replay(&samples),
+            arguments: arguments.into_iter().collect(),
+            recordings_agree,
+        })
     }
 
     /// Recorded replies by request, for requests that were recorded at least twice.
@@ -128,6 +151,18 @@ fn read<'t>(tape: &'t mut Tape, text: &'t [u8]) -> Result<Document<'t>, String> 
     tape.read(text, Limits::default()).map_err(|error| error.to_string())
 }
 
-fn failed(why: &str) -> ReplayResult {
-    ReplayResult { failed: vec![why.to_owned()], ..ReplayResult::default() }
+/// Pointers of every value in a request.
+fn pointers(request: &[u8]) -> Vec<String> {
+    fn walk(value: &Value, at: &str, found: &mut Vec<String>) {
+        for (name, value) in value.as_object().into_iter().flatten() {
+            let at = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
+            walk(value, &at, found);
+            found.push(at);
+        }
+    }
+    let mut found = Vec::new();
+    if let Ok(value) = serde_json::from_slice::<Value>(request) {
+        walk(&value, "", &mut found);
+    }
+    found
 }

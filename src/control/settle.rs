@@ -2,11 +2,11 @@
 //! person must decide, or nothing carries it over.
 
 use super::actor::Peer;
-use super::awaited::{Answer, GateEvidence, Question, assess_candidate, proposal_hash};
+use super::awaited::{Answer, Question, assess_candidate, proposal_hash};
 use crate::domain::contract::{Surface, Tool};
 use crate::domain::drift::{Change, Severity};
 use crate::domain::message::Digest;
-use crate::domain::negotiation::{Candidate, Decision, ProofWord, Proposal, Rule};
+use crate::domain::negotiation::{Candidate, Decision, GateEvidence, ProofWord, Proposal, Rule};
 use crate::domain::policy::Caller;
 
 /// Rounds an advisor is asked at most.
@@ -104,18 +104,20 @@ impl Peer {
         {
             return proposal;
         }
-        let replay = self.paired_replay(candidate, case.offer, case.caller).await;
-        if replay.compared == 0 && replay.failed.is_empty() {
+        let Some(replayed) = self.paired_replay(candidate, case.offer, case.caller).await else {
             steps.push("paired replay: no request was recorded twice".to_owned());
             return proposal;
-        }
+        };
         steps.push(format!(
             "paired replay: {} requests asked again, {} values equal, {} different",
-            replay.compared,
-            replay.equal.len(),
-            replay.different.len()
+            replayed.result.compared,
+            replayed.result.equal.len(),
+            replayed.result.different.len()
         ));
-        evidence.replay = Some(replay);
+        evidence.recordings_agree = replayed.recordings_agree;
+        evidence.replayed_arguments = replayed.arguments;
+        evidence.replay_samples_ok = replayed.mapped;
+        evidence.replay = Some(replayed.result);
         let proposal = assess_candidate(case.promise, case.offer, candidate, &evidence);
         steps.push(told(&proposal));
         proposal

@@ -10,6 +10,7 @@ use super::flights::FlightPeer;
 use super::report::{Phase, Report};
 use crate::app::{Demonstration, StartError};
 use crate::domain::message::Clock;
+use crate::domain::routine::{RoutineDoc, explain};
 
 /// The recorded answer of the advisor.
 const ADVISOR: &str = include_str!("../../fixtures/demo/advisor.json");
@@ -70,7 +71,10 @@ pub async fn play(clock: Arc<dyn Clock>, tell: &mut dyn FnMut(&str)) -> Result<R
     phases.push(phase(&sidecar, "patch", &agent).await?);
 
     let routine = sidecar.routine();
-    let explained = String::new();
+    let explained = match serde_json::from_value::<RoutineDoc>(routine.clone()) {
+        Ok(document) => explain(&document),
+        Err(error) => error.to_string(),
+    };
     let events = sidecar.events();
     let advisor_calls = sidecar.status()["advisor_calls"].as_u64().unwrap_or_default();
     agent.leave().await?;
