@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use crate::domain::contract::Surface;
-use crate::domain::evidence::{Record, RecordId};
 use crate::domain::message::Digest;
 use crate::domain::negotiation::{Candidate, Decision, GateEvidence, ProofWord, Proposal, Scope};
 use crate::domain::routine::RoutineDoc;
@@ -54,8 +53,4 @@ impl Answer {
     pub(super) fn parse(_tool: &str, _answer: &Value) -> Result<Candidate, String> {
         Err("not yet".to_owned())
     }
-}
-
-pub(super) fn why(_records: &[Record], _id: RecordId) -> Vec<Record> {
-    Vec::new()
 }

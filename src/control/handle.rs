@@ -6,11 +6,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use tokio::sync::{mpsc, oneshot};
 
-use super::awaited::why;
 use super::scribe::Scribe;
 use super::status::{ApprovalStatus, PeerStatus, Status, Why};
 use crate::domain::drift::DriftEvent;
-use crate::domain::evidence::{Record, RecordId};
+use crate::domain::evidence::{Graph, Record};
 use crate::domain::message::{Digest, PeerId};
 use crate::live::Mode;
 use crate::store::StoreError;
@@ -102,15 +101,18 @@ impl Handle {
         self.views().flat_map(|view| view.status.waiting.clone()).collect()
     }
 
-    /// The chain of records around an event or a record.
+    /// Why something is as it is: the records that led to the newest one about `name` (the id of a
+    /// record, an event or a contract, or the hash of a contract or a proposal), first cause first.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
-    pub async fn why(&self, id: uuid::Uuid) -> Result<Why, HandleError> {
+    pub async fn why(&self, name: &str) -> Result<Why, HandleError> {
         let records = self.scribe.tail(usize::MAX).await?;
-        let event =
-            self.drift().into_iter().map(|(_, event)| event).find(|event| event.drift_id == id);
-        Ok(Why { event, records: why(&records, RecordId(id)) })
+        let graph = Graph::of(&records);
+        let reasons = graph.about(name).map(|id| graph.why(id)).unwrap_or_default();
+        let records = reasons.iter().rev().map(|reason| reason.record.clone()).collect();
+        let mut events = self.drift().into_iter().map(|(_, event)| event);
+        Ok(Why { event: events.find(|event| event.drift_id.to_string() == name), records })
     }
 
     /// The newest records of the ledger, newest last.

@@ -49,13 +49,13 @@ impl Report {
     /// The block that the demo prints.
     #[must_use]
     pub fn block(&self) -> String {
-        let scores: Vec<String> = self
-            .phases
-            .iter()
-            .map(|phase| {
-                format!("{} {:.2} ({})", phase.name.to_uppercase(), phase.score, phase.grade)
-            })
-            .collect();
+        let mut scores = String::new();
+        for (at, phase) in self.phases.iter().enumerate() {
+            // The seed's line sets its first figure off with a second blank on either side.
+            let (before, gap) = [("", "  "), ("  → ", " "), (" → ", " ")][at.min(2)];
+            let (name, score, grade) = (phase.name.to_uppercase(), phase.score, &phase.grade);
+            scores.push_str(&format!("{before}{name}{gap}{score:.2} ({grade})"));
+        }
         let first = self.phases.first().map_or("none", |phase| phase.version.as_str());
         let last = self.phases.last().map_or("none", |phase| phase.version.as_str());
         let events = self.events.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -66,7 +66,7 @@ impl Report {
         format!(
             "{}\nDrift events: {} ({})\nContract: v{first} → v{last}\nRoutine recompiled: {}\n\
              LLM calls during patch: {} (renegotiation)\nTotal elapsed: {:.2}s\n",
-            scores.join("  → ").replacen("  → ", "  → ", 1).replace(")  → P", ") → P"),
+            scores,
             events.len(),
             kinds.join("; "),
             if self.recompiled { "yes" } else { "no" },
