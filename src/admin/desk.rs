@@ -167,9 +167,6 @@ impl Desk {
                 Ok(json_of(&json!({ "events": events })))
             }
             ["why", id] => {
-                let id = id
-                    .parse()
-                    .map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "expected a UUID"))?;
                 let why = control.why(id).await?;
                 if why.event.is_none() && why.records.is_empty() {
                     return Err(Refusal::new(
