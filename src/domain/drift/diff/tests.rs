@@ -69,3 +69,33 @@ fn a_change_of_arguments_has_the_impact_of_the_table() {
         assert!(change.contains(&(kind, severity)), "{now} gave {change:?}");
     }
 }
+
+/// Every `fixtures/drift/<case>/`: `old.json` and `new.json` are lists of tools, `expect.json` names the
+/// verdict and the changes as `[kind, severity]`.
+#[test]
+fn the_cases_of_the_fixtures_are_told_as_expected() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/drift");
+    let mut cases = 0;
+    for case in std::fs::read_dir(root).unwrap() {
+        let case = case.unwrap().path();
+        let read = |name: &str| -> Value {
+            serde_json::from_slice(&std::fs::read(case.join(name)).unwrap()).unwrap()
+        };
+        let expect = read("expect.json");
+        let made = diff(&surface(read("old.json")), &surface(read("new.json")));
+        let told: Vec<Value> = made.changes.iter().map(|c| json!([c.kind, c.severity])).collect();
+        assert_eq!(json!(made.verdict), expect["verdict"], "{}", case.display());
+        assert_eq!(json!(told), expect["changes"], "{}", case.display());
+        let same = diff(&surface(read("new.json")), &surface(read("new.json")));
+        assert_eq!(same.changes, [], "{}: a surface differs from itself", case.display());
+        cases += 1;
+    }
+    assert!(cases >= 6);
+}
+
+#[test]
+fn the_order_of_members_says_nothing() {
+    let one = json!({"type": "object", "properties": {"a": {"type": "string"}, "b": {}}});
+    let other = json!({"properties": {"b": {}, "a": {"type": "string"}}, "type": "object"});
+    assert_eq!(diff(&with(one), &with(other)).changes, []);
+}

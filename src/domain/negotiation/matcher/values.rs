@@ -135,7 +135,12 @@ fn scalar(
         ("string", "number") => ops.push(Op::Cast { at: place, to: CastTo::Number }),
         ("string", "boolean") => ops.push(Op::Cast { at: place, to: CastTo::Boolean }),
         ("object", "string") if says_json(from) || says_json(into) => {
+            // That the string holds JSON stands in prose only, and so does how it is spaced.
             ops.push(Op::Print { at: place });
+            return Carriage::Partly(
+                ops,
+                "only its text says that it is JSON in a string".to_owned(),
+            );
         }
         ("string", "object") if says_json(from) || says_json(into) => {
             ops.push(Op::Parse { at: place });
