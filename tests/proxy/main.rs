@@ -1,0 +1,6 @@
+//! The data plane over real sockets: a peer that answers as it is told, a sidecar, an agent.
+
+mod edges;
+mod heals;
+mod replies;
+mod rig;
