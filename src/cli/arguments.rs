@@ -1,0 +1,310 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand};
+
+/// A sidecar proxy that keeps agents working, safely, when the tools they call change.
+#[derive(Debug, Parser)]
+#[command(
+    name = "stipula",
+    version,
+    disable_help_subcommand = true,
+    after_help = "Exit codes: 0 good; 1 the answer is no; 2 usage or configuration; 3 could not be reached.\n\nFirst contact:\n  stipula run --peer http://127.0.0.1:3000/mcp"
+)]
+pub(super) struct Arguments {
+    /// Answer with JSON on stdout.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the sidecar in front of one or more peers.
+    Run(Run),
+    /// Seal what a peer publishes now as a contract.
+    Seal(Seal),
+    /// Compare two surfaces: what changed, what it does to callers, what would carry them over.
+    Diff(Diff),
+    /// Check contracts: fields, hash, signature, and that they are one chain.
+    Verify(Files),
+    /// Tell a contract in words.
+    Explain(OneFile),
+    /// Check, run or explain a routine.
+    #[command(subcommand)]
+    Routine(Routine),
+    /// How a running sidecar and its peers stand.
+    Status(Admin),
+    /// The drift events of a running sidecar.
+    WhatDrifted(Admin),
+    /// Why something happened: the records around an event.
+    Why(Why),
+    /// List, show and decide what waits for a person.
+    #[command(subcommand)]
+    Approvals(Approvals),
+    /// Go back to an earlier version of a peer's contract.
+    Rollback(Rollback),
+    /// Show, verify or export the evidence of a state directory, offline.
+    #[command(subcommand)]
+    Ledger(Ledger),
+    /// Check a configuration file and name every mistake.
+    CheckConfig(OneFile),
+    /// Watch a tool change and an agent not notice.
+    #[cfg(feature = "demo")]
+    Demo(Demo),
+    /// Print the completions of a shell.
+    Completions(Completions),
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  stipula run --peer http://127.0.0.1:3000/mcp\n  stipula run --peer flights=http://h1/mcp --peer hotels=http://h2/mcp\n  stipula run --config stipula.yaml --mode observe"
+)]
+pub(super) struct Run {
+    /// Configuration file (YAML); flags override it.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// A peer's URL, with a name if there are several.
+    #[arg(long = "peer", value_name = "[NAME=]URL")]
+    pub(super) peers: Vec<String>,
+    /// Where agents connect [default: 127.0.0.1:7411; port 0 lets the system choose].
+    #[arg(long, value_name = "ADDR")]
+    pub(super) listen: Option<String>,
+    /// Where people and Prometheus connect [default: 127.0.0.1:7412].
+    #[arg(long, value_name = "ADDR")]
+    pub(super) admin: Option<String>,
+    /// What is done about what is found [default: observe until sealed, then enforce].
+    #[arg(long, value_parser = PossibleValuesParser::new(["observe", "warn", "enforce"]))]
+    pub(super) mode: Option<String>,
+    /// When a peer's surface is sealed [default: first-use].
+    #[arg(long, value_parser = PossibleValuesParser::new(["first-use", "manual"]))]
+    pub(super) seal: Option<String>,
+    /// The state directory [default: ./stipula-state].
+    #[arg(long, value_name = "DIR")]
+    pub(super) state: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  stipula seal http://127.0.0.1:3000/mcp --out flights.contract.json\n  stipula seal saved-tools-list.json\n  stipula seal -- npx -y @modelcontextprotocol/server-everything"
+)]
+pub(super) struct Seal {
+    /// A peer's URL, or a saved tools/list result.
+    #[arg(required_unless_present = "command")]
+    pub(super) target: Option<String>,
+    /// Write the contract here; stdout where absent.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// Days until the contract expires.
+    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=30))]
+    pub(super) lifetime_days: u64,
+    /// A command that speaks MCP on its standard input and output.
+    #[arg(last = true, value_name = "CMD")]
+    pub(super) command: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  stipula diff contract.json http://127.0.0.1:3000/mcp\n  stipula diff old-tools.json new-tools.json --json\n  stipula diff old.json new.json --routine heal.json\n\nExit codes: 0 compatible or additive; 1 breaking."
+)]
+pub(super) struct Diff {
+    /// What was promised: a contract, a saved tools/list result or tool array, or a URL.
+    pub(super) old: String,
+    /// What is offered now: the same forms.
+    pub(super) new: String,
+    /// Write the changes as SARIF 2.1.0, for code scanning.
+    #[arg(long, value_name = "FILE")]
+    pub(super) sarif: Option<PathBuf>,
+    /// Write one routine document of all proposals that may go live without a person.
+    #[arg(long, value_name = "OUT")]
+    pub(super) routine: Option<PathBuf>,
+    /// Put the proposals that wait for a person into it too.
+    #[arg(long, requires = "routine")]
+    pub(super) include_review: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  stipula verify flights.contract.json\n  stipula verify v1.json v2.json v3.json"
+)]
+pub(super) struct Files {
+    /// Contracts, oldest first; several are checked to be one chain.
+    #[arg(required = true)]
+    pub(super) files: Vec<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct OneFile {
+    /// The file.
+    pub(super) file: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Routine {
+    /// Compile a routine and, given both surfaces, prove it.
+    #[command(
+        after_help = "Example:\n  stipula routine check --routine heal.json --old old.json --new new.json"
+    )]
+    Check(RoutineCheck),
+    /// Carry one request (or, with --reply, one reply) over.
+    #[command(
+        after_help = "Examples:\n  echo '{\"q\":\"x\"}' | stipula routine run --routine heal.json --tool search -\n  stipula routine run --routine heal.json --tool search --reply reply.json"
+    )]
+    Run(RoutineRun),
+    /// Tell a routine in sentences.
+    Explain(RoutineFile),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RoutineFile {
+    /// The routine document, or a contract that holds one.
+    #[arg(long, value_name = "FILE")]
+    pub(super) routine: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RoutineCheck {
+    /// The routine document, or a contract that holds one.
+    #[arg(long, value_name = "FILE")]
+    pub(super) routine: PathBuf,
+    /// What was promised.
+    #[arg(long, requires = "new")]
+    pub(super) old: Option<String>,
+    /// What is offered now.
+    #[arg(long, requires = "old")]
+    pub(super) new: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RoutineRun {
+    /// The routine document, or a contract that holds one.
+    #[arg(long, value_name = "FILE")]
+    pub(super) routine: PathBuf,
+    /// The promised tool's name.
+    #[arg(long, value_name = "NAME")]
+    pub(super) tool: String,
+    /// Map the structured result that the peer gave, back.
+    #[arg(long)]
+    pub(super) reply: bool,
+    /// A file with the JSON to map; `-` or nothing reads stdin.
+    pub(super) input: Option<PathBuf>,
+}
+
+/// Which sidecar is asked.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Admin {
+    /// The admin listener of the sidecar.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "STIPULA_ADMIN",
+        default_value = "http://127.0.0.1:7412"
+    )]
+    pub(super) admin: String,
+}
+
+/// Which sidecar is told, and what shows that we may.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Telling {
+    #[command(flatten)]
+    pub(super) admin: Admin,
+    /// A file with the admin token; else STIPULA_ADMIN_TOKEN, else the state directory's.
+    #[arg(long, value_name = "FILE")]
+    pub(super) token_file: Option<PathBuf>,
+    /// The sidecar's state directory, which holds the admin token.
+    #[arg(long, value_name = "DIR", default_value = "./stipula-state")]
+    pub(super) state: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Why {
+    /// An event of `stipula what-drifted`, or a record of the ledger.
+    pub(super) id: uuid::Uuid,
+    #[command(flatten)]
+    pub(super) admin: Admin,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Approvals {
+    /// What waits.
+    List(Admin),
+    /// One proposal with all that is needed to decide.
+    Show {
+        /// Its id.
+        id: String,
+        #[command(flatten)]
+        admin: Admin,
+    },
+    /// Let a proposal go live.
+    Approve(Decision),
+    /// Bar a proposal and dismiss its event.
+    Deny(Decision),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Decision {
+    /// The proposal's id; a decision is bound to exactly what it names.
+    pub(super) id: String,
+    /// Why, for the ledger.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(super) reason: String,
+    #[command(flatten)]
+    pub(super) telling: Telling,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  stipula rollback flights\n  stipula rollback flights --to 1.0.0"
+)]
+pub(super) struct Rollback {
+    /// The peer's name.
+    pub(super) peer: String,
+    /// To which version; the one before the head where absent.
+    #[arg(long, value_name = "VERSION")]
+    pub(super) to: Option<String>,
+    #[command(flatten)]
+    pub(super) telling: Telling,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Ledger {
+    /// Print the records, oldest first.
+    Show(LedgerShow),
+    /// Check every byte of a state directory or a copy of one.
+    #[command(after_help = "Exit codes: 0 as it was written; 1 tampered or damaged.")]
+    Verify(LedgerDir),
+    /// Print the records as lines of JSON, verbatim.
+    Export(LedgerDir),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct LedgerShow {
+    /// A state directory or a copy of one.
+    pub(super) dir: PathBuf,
+    /// Only the newest ones.
+    #[arg(long, value_name = "N")]
+    pub(super) last: Option<usize>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct LedgerDir {
+    /// A state directory or a copy of one.
+    pub(super) dir: PathBuf,
+}
+
+#[cfg(feature = "demo")]
+#[derive(Args, Debug)]
+pub(super) struct Demo {
+    /// Write what happened into this directory too.
+    #[arg(id = "demo_dir", value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Completions {
+    /// Which shell.
+    pub(super) shell: clap_complete::Shell,
+}

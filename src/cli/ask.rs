@@ -1,0 +1,111 @@
+//! `stipula status`, `what-drifted` and `why`: questions to a running sidecar.
+
+use serde_json::Value;
+
+use super::arguments::{Admin, Why};
+use super::render::{Screen, Tone, toned};
+use super::{Answer, Failure, client};
+
+pub(super) fn status(options: &Admin, screen: &Screen) -> Result<Answer, Failure> {
+    let status = client::get(&options.admin, "/api/v1/status")?;
+    if screen.is_json() {
+        screen.json(&status);
+        return Ok(Answer::Yes);
+    }
+    for peer in list(&status, "peers") {
+        let reachable = if peer["reachable"] == false {
+            toned(Tone::Bad, " unreachable")
+        } else {
+            String::new()
+        };
+        screen.line(format!("{}{reachable}", toned(Tone::Strong, word(peer, "peer"))));
+        let version = peer["version"].as_str().map_or_else(
+            || "nothing is sealed yet".to_owned(),
+            |version| format!("v{version}, expires {}", word(peer, "expiry")),
+        );
+        screen.line(format!("  contract    {version}"));
+        screen.line(format!("  mode        {}", word(peer, "mode")));
+        let score = peer["coherence"].as_f64().unwrap_or_default();
+        screen.line(format!("  coherence   {score:.2} ({})", word(peer, "grade")));
+        screen.line(format!("  generation  {}", peer["generation"]));
+        for event in list(peer, "open_events") {
+            let line = format!(
+                "  {}  {} {} drift of {}, {}",
+                toned(Tone::Warning, "event     "),
+                word(event, "severity"),
+                word(event, "type"),
+                event["tool"].as_str().unwrap_or("the peer"),
+                word(event, "state"),
+            );
+            screen.line(line);
+            screen.line(toned(
+                Tone::Quiet,
+                format!("              stipula why {}", word(event, "id")),
+            ));
+        }
+        for waiting in list(peer, "waiting") {
+            let line =
+                format!("  {}  {}", toned(Tone::Warning, "waits     "), word(waiting, "tool"));
+            screen.line(line);
+            let command = format!("              stipula approvals show {}", word(waiting, "id"));
+            screen.line(toned(Tone::Quiet, command));
+        }
+    }
+    Ok(Answer::Yes)
+}
+
+pub(super) fn what_drifted(options: &Admin, screen: &Screen) -> Result<Answer, Failure> {
+    let drift = client::get(&options.admin, "/api/v1/drift")?;
+    if screen.is_json() {
+        screen.json(&drift);
+        return Ok(Answer::Yes);
+    }
+    let events = list(&drift, "events");
+    if events.is_empty() {
+        screen.line("nothing drifted");
+        return Ok(Answer::Yes);
+    }
+    let head = ["detected", "peer", "tool", "type", "severity", "state", "seen", "id"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for entry in events {
+        let event = &entry["event"];
+        rows.push(vec![
+            word(event, "detected_at"),
+            word(entry, "peer"),
+            word(event, "tool"),
+            word(event, "type"),
+            word(event, "severity"),
+            word(event, "state"),
+            event["occurrences"].to_string(),
+            word(event, "drift_id"),
+        ]);
+    }
+    screen.table(&rows);
+    Ok(Answer::Yes)
+}
+
+pub(super) fn why(options: &Why, screen: &Screen) -> Result<Answer, Failure> {
+    let why = client::get(&options.admin.admin, &format!("/api/v1/why/{}", options.id))?;
+    if screen.is_json() {
+        screen.json(&why);
+        return Ok(Answer::Yes);
+    }
+    for record in list(&why, "records") {
+        super::ledger::tell(record, screen);
+    }
+    Ok(Answer::Yes)
+}
+
+/// A member that is a list, or an empty one.
+pub(super) fn list<'v>(value: &'v Value, member: &str) -> &'v [Value] {
+    value[member].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// A member that is text; what is absent is told as `-`.
+pub(super) fn word(value: &Value, member: &str) -> String {
+    match &value[member] {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
