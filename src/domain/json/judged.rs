@@ -221,12 +221,14 @@ fn equal(item: Item<'_>, expected: &Value, fuel: &Fuel) -> bool {
 fn equal_number(text: &str, expected: &Number) -> bool {
     let number = JudgedNumber { text };
     match (expected.as_i64(), expected.as_u64()) {
-        (Some(expected), _) => number.as_i64() == Some(expected),
-        (None, Some(expected)) => number.as_u64() == Some(expected),
+        (Some(expected), _) => number.integer() == Some(i128::from(expected)),
+        (None, Some(expected)) => number.integer() == Some(i128::from(expected)),
         // A fraction, or an integer beyond 64 bits: the schema itself keeps no more than an f64.
-        (None, None) => match (number.as_i64(), number.as_u64()) {
-            (None, None) => number.as_f64() == expected.as_f64(),
-            _ => Decimal::read(text).compare(&Decimal::read(&expected.to_string())).is_eq(),
+        (None, None) => match number.integer().map(u64::try_from) {
+            None | Some(Err(_)) => number.as_f64() == expected.as_f64(),
+            Some(Ok(_)) => {
+                Decimal::read(text).compare(&Decimal::read(&expected.to_string())).is_eq()
+            }
         },
     }
 }
@@ -244,14 +246,25 @@ impl JudgedNumber<'_> {
         }
         Decimal::read(self.text).integer()
     }
+
+    /// Whether an f64 holds it exactly enough: a short fraction or power, as most numbers are.
+    fn is_short_fraction(&self) -> bool {
+        self.text.len() <= 16 && !self.is_written_as_integer()
+    }
 }
 
 impl JsonNumber for JudgedNumber<'_> {
     fn as_u64(&self) -> Option<u64> {
+        if self.is_short_fraction() {
+            return None;
+        }
         self.integer()?.try_into().ok()
     }
 
     fn as_i64(&self) -> Option<i64> {
+        if self.is_short_fraction() {
+            return None;
+        }
         self.integer()?.try_into().ok()
     }
 
