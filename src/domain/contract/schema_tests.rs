@@ -1,5 +1,7 @@
 //! What a compiled schema says, in place and of a tree.
 
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
 use super::{Judgement, Schema};
@@ -156,4 +158,95 @@ fn work_without_end_is_undecided() {
 fn a_schema_keeps_its_source() {
     let source = json!({ "type": "object" });
     assert_eq!(Schema::compile(&source).unwrap().source(), &source);
+}
+
+/// Schemas as tools write them, with as many keywords between them as there are.
+fn ordinary() -> [Value; 6] {
+    [
+        json!({ "type": "object", "required": ["id", "price"], "additionalProperties": false,
+            "properties": {
+                "id": { "type": "string", "pattern": "^[A-Z]{2}-[0-9]{1,5}$" },
+                "price": { "type": "object", "required": ["amount", "currency"], "properties": {
+                    "amount": { "type": "number", "minimum": 0, "maximum": 100_000 },
+                    "currency": { "enum": ["EUR", "CHF", "USD"] } } },
+                "seats": { "type": "integer", "minimum": 0, "exclusiveMaximum": 10 },
+                "tags": { "type": "array", "items": { "type": "string", "maxLength": 8 },
+                    "uniqueItems": true, "maxItems": 5 } } }),
+        json!({ "type": "array", "minItems": 1, "items": { "anyOf": [
+            { "type": "integer", "multipleOf": 3 }, { "type": "string", "minLength": 2 },
+            { "type": "null" }, { "const": { "a": [1.5, "x"] } } ] } }),
+        json!({ "$defs": { "node": { "type": "object", "required": ["value"], "properties": {
+                "value": { "type": ["number", "string"] },
+                "children": { "type": "array", "items": { "$ref": "#/$defs/node" }, "maxItems": 3 } } } },
+            "$ref": "#/$defs/node" }),
+        json!({ "type": "object", "minProperties": 1, "maxProperties": 6,
+            "patternProperties": { "^n_": { "type": "number" }, "^s_": { "type": "string" } },
+            "additionalProperties": { "type": "boolean" }, "propertyNames": { "maxLength": 12 } }),
+        json!({ "$schema": "http://json-schema.org/draft-07/schema#", "type": "object",
+            "properties": { "kind": { "enum": ["a", "b"] }, "a": { "type": "integer" }, "b": { "type": "string" } },
+            "required": ["kind"], "if": { "properties": { "kind": { "const": "a" } } },
+            "then": { "required": ["a"] }, "else": { "required": ["b"] } }),
+        json!({ "type": "object", "allOf": [{ "properties": { "a": { "type": "integer" } } }],
+            "properties": { "b": { "prefixItems": [{ "type": "string" }], "items": { "type": "number" } } },
+            "unevaluatedProperties": false, "dependentRequired": { "a": ["b"] } }),
+    ]
+}
+
+/// The value with something changed in one place, so that about half no longer conform.
+fn disturbed(value: &Value, places: &mut u32) -> Value {
+    *places = places.wrapping_sub(1);
+    if *places == 0 {
+        return match value {
+            Value::Number(n) => json!(n.as_f64().unwrap_or_default() * -1.5 + 0.25),
+            Value::String(s) => json!(format!("{s}é\"")),
+            Value::Null | Value::Bool(_) => json!("?"),
+            Value::Array(items) => items.iter().chain(items.first()).cloned().collect(),
+            Value::Object(members) => {
+                let mut members = members.clone();
+                members.insert("extra".to_owned(), json!([1, 2]));
+                Value::Object(members)
+            }
+        };
+    }
+    match value {
+        Value::Array(items) => items.iter().map(|item| disturbed(item, places)).collect(),
+        Value::Object(members) => Value::Object(
+            members.iter().map(|(key, value)| (key.clone(), disturbed(value, places))).collect(),
+        ),
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn in_place_and_as_a_tree_every_instance_is_judged_alike() {
+    let (mut conforming, mut broken) = (0, 0);
+    for source in ordinary() {
+        let ours = Schema::compile(&source).unwrap();
+        // The validator as it comes, over its own trees.
+        let theirs = jsonschema::options().should_validate_formats(false).build(&source).unwrap();
+        let mut random = StdRng::seed_from_u64(7);
+        for round in 0..200 {
+            // A recursive schema may lead it too deep; the next round has other luck.
+            let Ok(instance) = noson::generate(&source, &mut random) else { continue };
+            let instance = disturbed(&instance, &mut (round % 12));
+            let text = serde_json::to_string_pretty(&instance).unwrap();
+            // Written otherwise than a writer would, where no literal holds the letter.
+            let text = if text.contains("false") { text } else { text.replace('a', "\\u0061") };
+            let mut tape = Tape::default();
+            let root = tape.read(text.as_bytes(), Limits::default()).unwrap().root();
+            let expected = theirs.is_valid(&instance);
+            assert_eq!(ours.admits(root), expected, "{source} {text}");
+            assert_eq!(ours.admits_value(&instance), expected, "{source} {text}");
+            assert_eq!(ours.violations(root).is_empty(), expected, "{source} {text}");
+            assert_eq!(ours.violations(root), ours.violations_value(&instance), "{source} {text}");
+            let mut places: Vec<_> =
+                theirs.iter_errors(&instance).map(|e| e.instance_path().to_string()).collect();
+            let mut told: Vec<_> = ours.violations(root).into_iter().map(|v| v.pointer).collect();
+            places.sort_unstable();
+            told.sort_unstable();
+            assert_eq!(told, places, "{source} {text}");
+            if expected { conforming += 1 } else { broken += 1 }
+        }
+    }
+    assert!(conforming > 200 && broken > 200, "{conforming} conforming, {broken} broken");
 }

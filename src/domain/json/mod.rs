@@ -30,4 +30,6 @@ pub use scan::{Limits, ParseError, ParseFault};
 pub use splice::{Edit, quote, splice};
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
