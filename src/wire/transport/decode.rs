@@ -129,7 +129,8 @@ mod tests {
     #[tokio::test]
     async fn bombs_and_unknown_codings_are_refused() {
         let noise: Vec<u8> = (0..1_000_000u32).flat_map(u32::to_le_bytes).collect();
-        let rows: [(Vec<u8>, &str, usize, fn(&DecodeError) -> bool); 5] = [
+        type Row = (Vec<u8>, &'static str, usize, fn(&DecodeError) -> bool);
+        let rows: [Row; 5] = [
             (gzip(&vec![0; 2 << 20]), "gzip", 32 << 20, |e| matches!(e, DecodeError::Bomb)),
             (gzip(&noise), "gzip", 1 << 20, |e| {
                 matches!(e, DecodeError::TooLarge(CollectError::TooLarge { .. }))

@@ -67,65 +67,64 @@ fn echo() -> Server {
     })
 }
 
+/// What an agent sends, and the status that it gets.
+const SHAPES: &[(&str, &str)] = &[
+    ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "200"),
+    ("\r\nGET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "200"),
+    ("GET http://localhost/ HTTP/1.1\r\nHost: localhost\r\n\r\n", "200"),
+    (
+        "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1;x=y\r\na\r\n0\r\n\r\n",
+        "200",
+    ),
+    ("GET / HTTP/1.1\r\n\r\n", "400"),
+    ("GET / HTTP/1.1\r\nHost:\r\n\r\n", "400"),
+    ("GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", "400"),
+    ("GET http://other/ HTTP/1.1\r\nHost: localhost\r\n\r\n", "400"),
+    (
+        "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        "400",
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        "400",
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "400",
+    ),
+    ("POST / HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"),
+    (
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na",
+        "400",
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length:                               1\r\n\r\na",
+        "400",
+    ),
+    ("GET / HTTP/1.1\r\nHost: localhost\r\nX-User: a\r\nX_User: b\r\n\r\n", "400"),
+    ("GET / HTTP/1.1\r\nHost: localhost\r\nX_User: b\r\n\r\n", "200"),
+    ("GET / HTTP/1.1\r\nHost: localhost\r\nMcp-Name: a\r\nMcp-Name: b\r\n\r\n", "400"),
+    ("GET / HTTP/1.1\r\nHost: localhost\r\nX-A: a\r\nX-A: b\r\n\r\n", "200"),
+    (
+        "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+        "400",
+    ),
+    ("CONNECT localhost:1 HTTP/1.1\r\nHost: localhost:1\r\n\r\n", "400"),
+    ("GET / HTTP/1.1\nHost: localhost\n\n", "400"),
+    ("GET / HTTP/1.1\r\nHost: localhost\r\nX-A: b\n\r\n", "400"),
+    ("GET / HTTP/1.1\r\nHost: localhost\r\nX-A: b\rc\r\n\r\n", "400"),
+    (
+        "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\na\r\n0\r\n\r\n",
+        "400",
+    ),
+    ("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", "421"),
+    ("GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\n\r\n", "403"),
+];
+
 #[tokio::test]
 async fn shapes_that_two_readers_could_understand_differently_are_refused() {
     let server = echo();
-    let rows = [
-        ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "200"),
-        ("\r\nGET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "200"),
-        ("GET http://localhost/ HTTP/1.1\r\nHost: localhost\r\n\r\n", "200"),
-        (
-            "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1;x=y\r\na\r\n0\r\n\r\n",
-            "200",
-        ),
-        ("GET / HTTP/1.1\r\n\r\n", "400"),
-        ("GET / HTTP/1.1\r\nHost:\r\n\r\n", "400"),
-        ("GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", "400"),
-        ("GET http://other/ HTTP/1.1\r\nHost: localhost\r\n\r\n", "400"),
-        (
-            "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-            "400",
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
-            "400",
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            "400",
-        ),
-        (
-            "POST / HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            "400",
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na",
-            "400",
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length:                               1\r\n\r\na",
-            "400",
-        ),
-        ("GET / HTTP/1.1\r\nHost: localhost\r\nX-User: a\r\nX_User: b\r\n\r\n", "400"),
-        ("GET / HTTP/1.1\r\nHost: localhost\r\nX_User: b\r\n\r\n", "200"),
-        ("GET / HTTP/1.1\r\nHost: localhost\r\nMcp-Name: a\r\nMcp-Name: b\r\n\r\n", "400"),
-        ("GET / HTTP/1.1\r\nHost: localhost\r\nX-A: a\r\nX-A: b\r\n\r\n", "200"),
-        (
-            "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
-            "400",
-        ),
-        ("CONNECT localhost:1 HTTP/1.1\r\nHost: localhost:1\r\n\r\n", "400"),
-        ("GET / HTTP/1.1\nHost: localhost\n\n", "400"),
-        ("GET / HTTP/1.1\r\nHost: localhost\r\nX-A: b\n\r\n", "400"),
-        ("GET / HTTP/1.1\r\nHost: localhost\r\nX-A: b\rc\r\n\r\n", "400"),
-        (
-            "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\na\r\n0\r\n\r\n",
-            "400",
-        ),
-        ("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", "421"),
-        ("GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\n\r\n", "403"),
-    ];
-    for (text, status) in rows {
+    for (text, status) in SHAPES {
         let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
         let mut answer = String::new();
@@ -135,8 +134,8 @@ async fn shapes_that_two_readers_could_understand_differently_are_refused() {
             assert_ne!(length, 0, "{text:?} gave {answer:?}");
             answer.push_str(std::str::from_utf8(&some[..length]).unwrap());
         }
-        assert_eq!(answer.get(9..12), Some(status), "{text:?} gave {answer:?}");
-        if status == "400" {
+        assert_eq!(answer.get(9..12), Some(*status), "{text:?} gave {answer:?}");
+        if *status == "400" {
             assert!(answer.contains("connection: close"), "{text:?} gave {answer:?}");
         }
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -17,9 +18,9 @@ use tokio_rustls::TlsConnector;
 use super::pool::{Connection, Http1};
 use super::{Endpoint, SendError, Sent};
 
-/// An HTTP/2 peer that does not answer a ping within this is gone.
+/// A peer that does not answer a ping within this is gone (HTTP/2), or is asked again (TCP).
 const PING_ANSWER: Duration = Duration::from_secs(10);
-/// How often an HTTP/2 peer is asked whether it is there.
+/// How often a silent peer is asked whether it is there.
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// What hyper may buffer for a connection.
 const BUFFER: usize = 64 * 1024;
@@ -55,6 +56,9 @@ async fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
         Err(_) => TcpStream::connect((host, port)).await?,
     };
     stream.set_nodelay(true)?;
+    // A stream of events has no deadline: only this notices a peer that vanished.
+    let keep_alive = TcpKeepalive::new().with_time(PING_EVERY).with_interval(PING_ANSWER);
+    SockRef::from(&stream).set_tcp_keepalive(&keep_alive)?;
     Ok(stream)
 }
 

@@ -23,7 +23,8 @@ const REFUSAL: (usize, usize) = (64 * 1024, 512);
 #[derive(Debug)]
 pub(super) enum Line {
     Http(Upstream),
-    Stdio(Mutex<Child>),
+    /// Boxed: a child is large, and most peers are not one.
+    Stdio(Box<Mutex<Child>>),
 }
 
 /// The answer to a request.

@@ -105,7 +105,7 @@ impl PeerClient {
     /// Over a child's pipes, which are ours alone.
     #[must_use]
     pub fn over_stdio(child: Child) -> Self {
-        Self::over(Line::Stdio(tokio::sync::Mutex::new(child)))
+        Self::over(Line::Stdio(Box::new(tokio::sync::Mutex::new(child))))
     }
 
     fn over(line: Line) -> Self {
