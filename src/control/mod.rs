@@ -14,7 +14,6 @@
 
 mod actor;
 mod advisor;
-mod awaited;
 mod bindings;
 mod chain;
 mod events;

@@ -2,11 +2,13 @@
 //! person must decide, or nothing carries it over.
 
 use super::actor::Peer;
-use super::awaited::{Answer, Question, assess_candidate, proposal_hash};
 use crate::domain::contract::{Surface, Tool};
 use crate::domain::drift::{Change, Severity};
 use crate::domain::message::Digest;
-use crate::domain::negotiation::{Candidate, Decision, GateEvidence, ProofWord, Proposal, Rule};
+use crate::domain::negotiation::{
+    Answer, Candidate, Decision, GateEvidence, ProofWord, Proposal, Question, Rule,
+    assess_candidate, proposal_hash,
+};
 use crate::domain::policy::Caller;
 
 /// Rounds an advisor is asked at most.
