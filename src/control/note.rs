@@ -43,6 +43,13 @@ impl Peer {
     }
 
     fn note_call(&mut self, call: CallFact, at: crate::domain::message::UnixMillis) {
+        if let Some(ticket) = call.held {
+            // The signal of a held call; how it ended is told by a fact of its own.
+            self.pending.ticket = self.pending.ticket.max(ticket);
+            self.note_signals(&call);
+            self.note_watch(&call);
+            return;
+        }
         let lawful = self.chain.head().is_some_and(|head| head.expiry > at);
         self.window.count(&call, lawful, at);
         *self.counts.entry((call.tool.to_string(), call.verdict.word())).or_default() += 1;
@@ -50,9 +57,6 @@ impl Peer {
             && self.digests.len() < DIGESTS_MAX
         {
             self.digests.push(digest);
-        }
-        if let Some(ticket) = call.held {
-            self.pending.ticket = self.pending.ticket.max(ticket);
         }
         if call.first_kept {
             self.note_kept(&call.tool);

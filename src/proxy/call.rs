@@ -30,6 +30,8 @@ pub(super) struct Call {
     pub(super) asked: Option<Asked>,
     /// The peer may be asked once more.
     pub(super) may_repeat: bool,
+    /// What went wrong with the last attempt was told when the call was held.
+    pub(super) told: bool,
     pub(super) times: Times,
     _permit: BodyPermit,
     _place: Place,
@@ -77,6 +79,7 @@ impl Call {
             headers,
             asked: None,
             may_repeat: true,
+            told: false,
             times,
             _permit: permit,
             _place: place,

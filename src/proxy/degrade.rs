@@ -186,6 +186,7 @@ async fn rejected(call: &mut Call, rejection: Rejection, told: Ended) -> Outcome
     if !report::call(call, Ended { held: Some(ticket), ..named(signal) }) {
         return ended(call, told, Outcome::AsCame);
     }
+    call.told = true;
     match hold(call, Some(ticket)).await {
         Waited::Changed(bond) => match stopped(&bond.tool.state) {
             Some(why) => {
@@ -195,6 +196,7 @@ async fn rejected(call: &mut Call, rejection: Rejection, told: Ended) -> Outcome
             None if may_repeat(call, &rejection, &bond) => {
                 call.bond = bond;
                 call.may_repeat = false;
+                call.told = false;
                 Outcome::Again
             }
             None => {
@@ -310,8 +312,10 @@ async fn healed_reply(
     if !report::call(call, signal) {
         return Err(None);
     }
+    call.told = true;
     let Waited::Changed(bond) = hold(call, Some(ticket)).await else { return Err(None) };
     call.bond = bond;
+    call.told = false;
     let judged = judge(&call.bond, call.id(), text, call.lane.settings().document);
     let told = Ended {
         held_promise: judged.held_promise,

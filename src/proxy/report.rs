@@ -81,7 +81,8 @@ pub(super) fn call(call: &Call, ended: Ended) -> bool {
         structured: ended.structured,
     });
     let mapped = call.asked.as_ref().is_some_and(|asked| asked.mapped);
-    let through = mapped || ended.verdict == Verdict::Mended;
+    // A fault counts once against the routine that it went through.
+    let through = !call.told && (mapped || ended.verdict == Verdict::Mended);
     let kind = ObservationKind::Call(CallFact {
         tool: tool.name.clone(),
         caller: Arc::clone(&call.caller),
