@@ -165,6 +165,11 @@ impl<'s> Field<'s> {
         if !before.is_empty() && !after.is_empty() && before != after {
             return Some("its description states another unit".to_owned());
         }
+        self.role_changed(new)
+    }
+
+    /// As [`Self::meaning_changed`], units aside: a `scale` answers for those under rule 6.
+    pub(super) fn role_changed(&self, new: &Self) -> Option<String> {
         let (old, new) = (words(self.description()), words(new.description()));
         let handles = |text: &[String]| -> BTreeSet<_> {
             text.iter().filter_map(|word| handle(word)).collect()

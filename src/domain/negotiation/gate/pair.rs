@@ -51,10 +51,8 @@ impl Sides<'_> {
             return;
         };
         if from == to {
-            if let Some(why) = source.meaning_changed(&target)
-                && !shown
-                && !changes.iter().any(|it| matches!(it, Change::Scale { .. }))
-            {
+            let scaled = changes.iter().any(|it| matches!(it, Change::Scale { .. }));
+            if let Some(why) = contradicts(&source, &target, scaled).filter(|_| !shown) {
                 holds.push((Rule::Names, format!("{from}: {why}")));
             }
         } else {
@@ -125,7 +123,7 @@ impl Sides<'_> {
             );
         } else if let Some(rival) = self.rival(source, target, rank) {
             hold(Rule::Names, &format!("{rival} competes"));
-        } else if !same && source.meaning_changed(target).is_some() {
+        } else if !same && contradicts(source, target, scaled).is_some() {
             hold(Rule::Names, "their descriptions contradict one another");
         }
     }
@@ -176,6 +174,11 @@ impl Sides<'_> {
             || rivals(self.from, self.to, source.pointer, &|name| self.rank(name, &new) >= rank),
         )
     }
+}
+
+/// What the descriptions contradict; units are left to rule 6 where a `scale` answers for them.
+fn contradicts(source: &Field<'_>, target: &Field<'_>, scaled: bool) -> Option<String> {
+    if scaled { source.role_changed(target) } else { source.meaning_changed(target) }
 }
 
 /// Whether two schemas admit a common type: the proof decides about values.

@@ -82,7 +82,7 @@ impl<'r> Request<'r> {
                 }
                 Source::Constant(value) => self.constant(flow, place, value, holds),
                 Source::Composed { from, .. } => {
-                    if !(from.iter().all(|at| self.shown(at)) && !from.is_empty()) {
+                    if from.is_empty() || !from.iter().all(|at| self.shown(at)) {
                         let why = format!("{place} is composed or cut, and no replay shows it");
                         holds.push((Rule::Places, why));
                     }

@@ -322,6 +322,17 @@ fn rule_6_units_are_stated() {
     let said =
         |text: &str| reads("find_x", json!({"timeout":{"type":"number","description":text}}));
     trial(said("Wait, in seconds"), said("Wait, in milliseconds"), json!({})).held(Rule::Names);
+    let described = |name: &str, text: &str| {
+        reads("find_x", json!({name:{"type":"number","description":text}}))
+    };
+    trial(
+        described("wait_seconds", "Seconds before the start"),
+        described("wait_ms", "Milliseconds after the end"),
+        json!({"request":[
+            {"op":"move","from":"/wait_seconds","to":"/wait_ms"},
+            {"op":"scale","at":"/wait_ms","factor":1000}]}),
+    )
+    .held(Rule::Names);
 }
 
 #[test]
@@ -439,12 +450,12 @@ fn a_replay_that_differs_holds_whatever_else_is_known() {
     same.held(Rule::Values);
 }
 
-#[test]
-fn a_hostile_advisor_gets_nothing_past() {
+#[expect(clippy::too_many_lines, reason = "rows of data")]
+fn hostile() -> Vec<(&'static str, Value, Value, Value)> {
     let text = json!({"type":"string"});
     let mail = writes("send_mail", json!({"to":text,"body":text,"subject":text}));
     let notes = || reads("read_note", json!({"name":text,"token":text}));
-    for (why, old, new, routine) in [
+    vec![
         (
             "sends what was to be read",
             notes(),
@@ -520,7 +531,14 @@ fn a_hostile_advisor_gets_nothing_past() {
             reads("read_note", json!({"name":text,"token":text,"url":text})),
             json!({"request":[{"op":"move","from":"/secret","to":"/url"}]}),
         ),
-    ] {
+    ]
+}
+
+#[test]
+fn a_hostile_advisor_gets_nothing_past() {
+    let text = json!({"type":"string"});
+    let mail = writes("send_mail", json!({"to":text,"body":text,"subject":text}));
+    for (why, old, new, routine) in hostile() {
         let mut trial = trial(old, new, routine);
         trial.new.push(mail.clone());
         assert_eq!(trial.gated().decision, Decision::Review, "{why}");
