@@ -17,7 +17,6 @@ pub(super) struct Screen {
 /// How a piece of text is meant.
 #[derive(Clone, Copy)]
 pub(super) enum Tone {
-    Plain,
     Strong,
     Good,
     Warning,
@@ -29,7 +28,6 @@ impl Tone {
     const fn style(self) -> Style {
         let plain = Style::new();
         match self {
-            Self::Plain => plain,
             Self::Strong => plain.bold(),
             Self::Good => AnsiColor::Green.on_default(),
             Self::Warning => AnsiColor::Yellow.on_default(),
