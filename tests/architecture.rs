@@ -139,7 +139,10 @@ fn word(text: &str) -> String {
 }
 
 fn is_test(name: &str) -> bool {
-    name.ends_with("/tests.rs") || name.contains("/tests/") || name.ends_with("/suite.rs")
+    name.ends_with("tests.rs")
+        || name.ends_with("/properties.rs")
+        || name.contains("/tests/")
+        || name.ends_with("/suite.rs")
 }
 
 fn faults(sources: &[Source]) -> Vec<String> {

@@ -24,6 +24,9 @@ mod schema;
 mod seal;
 mod tool;
 
+#[cfg(test)]
+mod tests;
+
 pub use compare::{Containment, closed, contains};
 pub use draft::{FirstVersion, LeftOut, Next, Step, first_version, left_out, next_version};
 pub use explain::explain;
