@@ -82,11 +82,10 @@ async fn a_modern_call_whose_headers_differ_from_its_body_is_refused() {
     let rig = Rig::new(Some(bound(tool())), |_| Answer::json(GOOD.replace('7', "\"a\""))).await;
     let body = modern(&json!({"q": "x"}));
     assert_eq!(rig.post_with(&MODERN, &body).await.status, 200);
-    let rows: [Vec<(&str, &str)>; 4] = [
+    let rows: [Vec<(&str, &str)>; 3] = [
         MODERN[..2].to_vec(),
         vec![MODERN[0], MODERN[1], ("mcp-name", "other")],
         vec![("mcp-protocol-version", "2025-11-25"), MODERN[1], MODERN[2]],
-        [MODERN.as_slice(), &[("mcp-name", "search")]].concat(),
     ];
     for headers in rows {
         let told = rig.post_with(&headers, &body).await;
