@@ -10,7 +10,9 @@ use std::path::Path;
 use serde_json::Value;
 use stipula::domain::contract::Surface;
 use stipula::domain::json::{Limits, Tape};
-use stipula::domain::negotiation::{Decision, Proposal, assess, same};
+use stipula::domain::negotiation::{
+    Decision, GateEvidence, Proposal, assess_candidate, propose, same,
+};
 use stipula::domain::routine::CompiledRoutine;
 
 fn manifest(root: &Path, name: &str) -> Surface {
@@ -118,7 +120,10 @@ fn nothing_goes_by_itself_that_should_not() {
                 own.iter().map(|c| format!("{}:{}", c.kind, c.severity.word())).collect::<Vec<_>>()
             );
         }
-        let proposal = assess(&old, &new).into_iter().find(|p| p.tool == tool);
+        let proposal =
+            propose(&old, &new).iter().find(|candidate| candidate.tool == tool).map(|candidate| {
+                assess_candidate(&old, &new, candidate, &GateEvidence::for_same_peer())
+            });
         let gate = proposal.as_ref().map_or("absent", |p| match p.gate {
             Decision::Auto => "auto",
             Decision::Review => "review",

@@ -178,6 +178,9 @@ fn keep_default(from: &Value, into: &Value, place: &PointerBuf, name: &str, made
         && types(from).zip(types(into)).is_none_or(|(a, b)| a.is_subset(&b) || a == b);
     if admitted {
         made.ops.push(Op::Default { at: place.clone(), value: promised.clone() });
+        // A changed default is semantic drift: the routine restores it, a person decides.
+        made.open
+            .push(format!("`{name}`: its default changed, and the promised one is written out"));
     } else {
         made.open.push(format!("`{name}`: its default changed and cannot be written out"));
     }

@@ -54,10 +54,14 @@ fn candidate(tool: &Tool, now: &Tool, successor: Successor) -> Option<Candidate>
     let request =
         carry(Side::Request { reads: reads(tool) && reads(now) }, &promised, &offered, &fixed);
     let request = request?;
+    if tool.name() != now.name() {
+        open.extend(tools::choices(&promised, &offered, &fixed));
+    }
     if let Some((name, value)) = successor.constant {
         ops.push(Op::Set { at: fields::at("", &name), value });
     }
-    let useful = request.ops.iter().any(|op| !matches!(op, Op::RefuseIf { .. }));
+    let useful =
+        request.ops.iter().any(|op| !matches!(op, Op::RefuseIf { .. } | Op::RemoveIf { .. }));
     ops.extend(request.ops);
     open.extend(request.open);
     let reply = match (tool.output_schema(), now.output_schema()) {

@@ -136,6 +136,17 @@ fn renamed(from: &Tool, to: &Tool, shared: &BTreeSet<String>) -> f64 {
     }
 }
 
+/// New optional arguments of a successor that choose between kinds: which one the old tool meant stands
+/// in no schema.
+pub(super) fn choices(promised: &Value, offered: &Value, fixed: &[&str]) -> Vec<String> {
+    properties(offered)
+        .filter(|(name, _)| !fixed.contains(&name.as_str()))
+        .filter(|(name, _)| !properties(promised).any(|(known, _)| known == *name))
+        .filter(|(_, schema)| values(schema).is_some_and(|list| list.len() > 1))
+        .map(|(name, _)| format!("the new `{name}` chooses between kinds, and nothing says which"))
+        .collect()
+}
+
 /// Words of a name; the verbs of looking count as one.
 fn canonical(name: &str) -> BTreeSet<String> {
     let looking = ["list", "fetch", "read", "show"];

@@ -49,7 +49,7 @@ pub(super) fn value(side: Side, from: &Value, into: &Value, at: &str, depth: usi
                 if table.iter().any(|row| row.from != row.to) {
                     ops.push(Op::Map { at: place, table });
                 }
-                Carriage::Ops(ops)
+                Carriage::Partly(ops, "some of its values are no longer offered".to_owned())
             }
             Spelling::None => Carriage::Lost("no value of it is still offered".to_owned()),
         };
