@@ -24,8 +24,12 @@ pub(super) async fn stream(
     mut parts: Parts,
     body: Body,
 ) -> Result<Response<Body>, SendError> {
-    let now = lane.doors().clock.now();
-    lane.gateway().sessions.redirect(lane.id(), &mut parts.headers, now);
+    let (sessions, now) = (&lane.gateway().sessions, lane.doors().clock.now());
+    if parts.method == Method::DELETE {
+        sessions.end(lane.id(), &mut parts.headers, now);
+    } else {
+        sessions.redirect(lane.id(), &mut parts.headers, now);
+    }
     lane.upstream().send(Request::from_parts(parts, body)).await
 }
 

@@ -68,6 +68,16 @@ impl Sessions {
         }
     }
 
+    /// As [`Self::redirect`], for the request with which a client ends its session: that one is not
+    /// opened again.
+    pub(super) fn end(&self, peer: &PeerId, headers: &mut HeaderMap, now: UnixMillis) {
+        let ended = headers.get(SESSION).map(|session| key(peer, headers, session));
+        self.redirect(peer, headers, now);
+        if let Some(ended) = ended {
+            self.known.remove(&ended);
+        }
+    }
+
     /// Remembers how a session was opened.
     pub(super) fn remember(
         &self,

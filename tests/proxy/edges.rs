@@ -204,4 +204,9 @@ async fn a_session_survives_its_peers_restart() {
     // Another caller with the same id opens nothing.
     let stranger = [("mcp-session-id", "one"), ("authorization", "Bearer x")];
     assert_eq!(rig.post_with(&stranger, CALL).await.status, 404);
+    // What its client ended stays ended.
+    let asked = rig.caller().send("DELETE", "/mcp", &session, "").await.status;
+    assert_eq!(asked, 200);
+    assert_eq!(rig.asked().pop().unwrap().headers["mcp-session-id"], "two");
+    assert_eq!(rig.post_with(&session, CALL).await.status, 404);
 }
