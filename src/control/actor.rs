@@ -27,6 +27,7 @@ use crate::domain::evidence::RecordBody;
 use crate::domain::message::{Clock, Dice, Digest, Generation, Millis, PeerId, ToolName};
 use crate::domain::patch::{self, Watch};
 use crate::domain::policy::Caller;
+use crate::domain::routine::RoutineDoc;
 use crate::live::{Binding, Mode, Observation, Switchboard, ToolBinding, ToolState};
 use crate::telemetry::{Approval, Metrics, PeerMetrics};
 use crate::wire::protocol::mcp::peer::PeerClient;
@@ -118,6 +119,8 @@ pub(super) struct Peer {
     pub(super) waiting: BTreeMap<Digest, Waiting>,
     /// Proposals that were denied or withdrawn: never automatic again.
     pub(super) barred: BTreeSet<Digest>,
+    /// What proposals that were put in force once carry over, by their hash.
+    pub(super) carried: BTreeMap<Digest, RoutineDoc>,
     pub(super) listings: BTreeSet<Digest>,
     pub(super) reviewed_to: u64,
     pub(super) read_at_micros: Option<u64>,
@@ -161,6 +164,7 @@ impl Peer {
             pending: Pending::default(),
             waiting: BTreeMap::new(),
             barred: BTreeSet::new(),
+            carried: BTreeMap::new(),
             listings: BTreeSet::new(),
             reviewed_to: 0,
             read_at_micros: None,

@@ -176,6 +176,7 @@ impl Peer {
         let body = RecordBody::Decided { proposal: hash, decision, reason };
         pass.records.push(self.shared.scribe.record(self.id(), body));
         self.count_negotiation(origin, NegotiationResult::Applied);
+        self.carried.insert(hash, approved.proposal().routine.clone());
         pass.patches.push(Patch { tool, approved, drift_id });
     }
 
@@ -422,6 +423,9 @@ impl Peer {
         let draft =
             self.draft(&head, &offer, &patches, &[], Vec::new(), &waiting.drift_id.to_string());
         let sealed = self.seal_and_move(draft, "heal", cause, vec![decided]).await?;
+        // What a person takes up again is no longer withdrawn.
+        self.barred.remove(&hash);
+        self.carried.insert(hash, waiting.proposal.routine);
         for patch in patches {
             self.patched(patch, &sealed, None);
         }

@@ -106,7 +106,10 @@ impl Peer {
         if !call.violations.is_empty() {
             self.note_broken(call);
         }
-        if call.rejection.is_some() || call.held.is_some() {
+        // A refusal of ours too: the peer may be as it was, and only a listing shows that.
+        let refused = call.verdict == Verdict::Refused
+            && self.tools.get(&call.tool).is_some_and(|life| life.state != ToolState::Sound);
+        if call.rejection.is_some() || call.held.is_some() || refused {
             self.ask_again_for(call);
         }
     }

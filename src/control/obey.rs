@@ -1,5 +1,7 @@
 //! What a person tells the actor: decisions, a rollback, a mode, a seal.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::actor::Peer;
@@ -7,11 +9,11 @@ use super::handle::{Command, HandleError, PeerView};
 use super::heal::Waiting;
 use super::settle::held;
 use super::status::{ApprovalStatus, EventStatus, PeerStatus, Told, ToolStatus};
-use crate::domain::contract::ProvenanceKind;
+use crate::domain::contract::{ProvenanceKind, Sealed};
 use crate::domain::drift::{EventState, Severity};
 use crate::domain::evidence::RecordBody;
 use crate::domain::message::{Digest, UnixMillis};
-use crate::domain::routine::explain;
+use crate::domain::routine::{RoutineDoc, explain};
 use crate::live::{Mode, Switchboard, ToolState};
 use crate::store::PendingProposal;
 
@@ -100,7 +102,7 @@ impl Peer {
             })
         })?;
         let version = target.version.to_string();
-        self.withdraw_live("rolled back by a person");
+        self.withdraw(&target, "rolled back by a person");
         self.move_to(target, "rollback", None, Vec::new()).await?;
         let (peer, why) = (self.id().clone(), "asked by a person".to_owned());
         self.tell(Told::RolledBack { peer, version: version.clone(), why });
@@ -112,7 +114,7 @@ impl Peer {
         let Some(target) = self.chain.target(None).cloned() else { return };
         let version = target.version.to_string();
         let why = format!("the routine of {tool} missed in its first exchanges");
-        self.withdraw_live(&why);
+        self.withdraw(&target, &why);
         let (peer, what) = (self.id().clone(), why.clone());
         match self.move_to(target, "rollback", None, Vec::new()).await {
             Ok(()) => self.tell(Told::RolledBack { peer, version, why: what }),
@@ -123,17 +125,29 @@ impl Peer {
         self.publish(switchboard);
     }
 
-    /// Patches that are live are withdrawn: their hash is never automatic again.
-    fn withdraw_live(&mut self, reason: &str) {
-        let live: Vec<_> = self.tools.values_mut().filter_map(|life| life.live.take()).collect();
-        for live in live {
-            let withdrawn = live.withdraw(reason);
-            self.barred.insert(withdrawn.hash);
-            let (decision, reason) = ("withdrawn".to_owned(), withdrawn.reason);
-            let body = RecordBody::Decided { proposal: withdrawn.hash, decision, reason };
+    /// What the head carries over and `target` does not is withdrawn, under watch or long past it:
+    /// its hash is never automatic again, nor is a version that holds it.
+    fn withdraw(&mut self, target: &Sealed, reason: &str) {
+        let live = self.tools.values_mut().filter_map(|life| life.live.take());
+        let mut withdrawn: BTreeSet<Digest> = live.map(|live| live.withdraw(reason).hash).collect();
+        if let Some(head) = self.chain.head() {
+            let dropped = |routine| holds(head, routine) && !holds(target, routine);
+            let carried = self.carried.iter().filter(|(_, routine)| dropped(routine));
+            withdrawn.extend(carried.map(|(hash, _)| *hash));
+        }
+        for hash in withdrawn {
+            self.barred.insert(hash);
+            let (decision, reason) = ("withdrawn".to_owned(), reason.to_owned());
+            let body = RecordBody::Decided { proposal: hash, decision, reason };
             let record = self.shared.scribe.record(self.id(), body);
             self.shared.scribe.later(record);
         }
+    }
+
+    /// Whether a version holds what was withdrawn.
+    pub(super) fn is_withdrawn(&self, version: &Sealed) -> bool {
+        let barred = self.carried.iter().filter(|(hash, _)| self.barred.contains(hash));
+        barred.into_iter().any(|(_, routine)| holds(version, routine))
     }
 
     /// Sets a mode; what a milder mode had left open is taken up.
@@ -179,8 +193,15 @@ impl Peer {
                     self.set_state(&proposal.tool.clone(), ToolState::Waiting { drift, why });
                     self.waiting.insert(hash, Waiting { proposal, drift_id, at });
                 }
-                Some("denied" | "withdrawn") => {
+                Some("denied") => {
                     self.barred.insert(hash);
+                }
+                Some("withdrawn") => {
+                    self.barred.insert(hash);
+                    self.carried.insert(hash, proposal.routine);
+                }
+                Some("auto" | "approved") => {
+                    self.carried.insert(hash, proposal.routine);
                 }
                 Some(_) => {}
             }
@@ -263,6 +284,11 @@ impl Peer {
             })
             .collect()
     }
+}
+
+/// Whether a version carries over just what a routine does.
+fn holds(version: &Sealed, routine: &RoutineDoc) -> bool {
+    routine.0.iter().all(|(tool, entry)| version.routine.0.get(tool) == Some(entry))
 }
 
 fn state_word(state: &ToolState) -> &'static str {

@@ -136,10 +136,12 @@ impl Peer {
         self.waiting.retain(|_, waiting| waiting.proposal.tool != tool);
     }
 
-    /// A sealed version other than the head that speaks this whole surface and promises the same.
+    /// A sealed version other than the head that speaks this whole surface and promises the same,
+    /// and that nobody took back.
     fn known(&self, head: &Sealed, offer: &Surface) -> Option<Arc<Sealed>> {
         let speaks_all = |version: &&Arc<Sealed>| {
             version.hash != head.hash
+                && !self.is_withdrawn(version)
                 && version.promised_tools() == head.promised_tools()
                 && head.promised_tools().iter().all(|tool| speaks(version, tool.name(), offer))
         };
