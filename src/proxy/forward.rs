@@ -11,7 +11,8 @@ use crate::domain::json::Item;
 use crate::domain::message::Digest;
 use crate::wire::protocol::mcp::SESSION;
 use crate::wire::transport::body::Body;
-use crate::wire::transport::budget::collect;
+use crate::wire::transport::budget::{Collected, collect};
+use crate::wire::transport::decode::{DecodeError, decode};
 use crate::wire::transport::sse::Splitter;
 use crate::wire::transport::upstream::SendError;
 
@@ -112,12 +113,11 @@ async fn initialized(lane: &Lane, answer: Response<Body>) -> Option<Digest> {
         return None;
     }
     let limit = lane.settings().reply_bytes;
-    let streamed = is_event_stream(answer.headers());
-    let mut body = answer.into_body();
-    if !streamed {
-        let collected = collect(body, limit, &lane.gateway().budget).await.ok()?;
-        return result_digest(lane, &collected.bytes);
+    if !is_event_stream(answer.headers()) {
+        let (_, read) = whole(lane, answer).await.ok()?;
+        return result_digest(lane, &read.bytes);
     }
+    let mut body = answer.into_body();
     let mut splitter = Splitter::new(limit);
     while let Some(chunk) = body.next_data().await.ok()? {
         splitter.push(chunk);
@@ -128,6 +128,18 @@ async fn initialized(lane: &Lane, answer: Response<Body>) -> Option<Digest> {
         }
     }
     None
+}
+
+/// Reads an answer to its end, and unpacks it where it came packed.
+pub(super) async fn whole(
+    lane: &Lane,
+    response: Response<Body>,
+) -> Result<(http::response::Parts, Collected), DecodeError> {
+    let (mut head, body) = response.into_parts();
+    let (limit, budget) = (lane.settings().reply_bytes, &lane.gateway().budget);
+    let packed = collect(body, limit, budget).await?;
+    let read = decode(packed, &mut head.headers, limit, budget).await?;
+    Ok((head, read))
 }
 
 /// Digest of a reply's `result` as it is written; `None` for anything that is no result.

@@ -20,7 +20,6 @@ use crate::domain::policy::Caller;
 use crate::live::{ListingFact, ObservationKind};
 use crate::wire::protocol::mcp::Envelope;
 use crate::wire::transport::body::Body;
-use crate::wire::transport::budget::collect;
 
 /// A list that may change with the next heal is not cached for longer than this.
 const LONGEST_TTL_MS: i64 = 60_000;
@@ -56,9 +55,8 @@ pub(super) async fn list(
     if is_event_stream(response.headers()) {
         return through(response, limit, move |text| view.of(text));
     }
-    let (head, body) = response.into_parts();
-    match collect(body, limit, &view.lane.gateway().budget).await {
-        Ok(collected) => match view.of(&collected.bytes) {
+    match forward::whole(&view.lane, response).await {
+        Ok((head, collected)) => match view.of(&collected.bytes) {
             Some(changed) => release::altered(head, changed, collected.permit),
             None => release::kept(head, collected.bytes, collected.permit),
         },

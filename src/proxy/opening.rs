@@ -12,7 +12,6 @@ use super::relay::unreachable;
 use super::release;
 use crate::wire::protocol::mcp::{Envelope, SESSION};
 use crate::wire::transport::body::Body;
-use crate::wire::transport::budget::collect;
 
 /// What a handshake leaves behind.
 struct Opening {
@@ -43,9 +42,8 @@ pub(super) async fn initialize(exchange: Exchange, envelope: &Envelope) -> Respo
             None
         });
     }
-    let (head, body) = response.into_parts();
-    match collect(body, limit, &opening.lane.gateway().budget).await {
-        Ok(collected) => {
+    match forward::whole(&opening.lane, response).await {
+        Ok((head, collected)) => {
             opening.remember(&collected.bytes);
             release::kept(head, collected.bytes, collected.permit)
         }

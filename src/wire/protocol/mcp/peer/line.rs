@@ -10,6 +10,7 @@ use super::words::Ask;
 use crate::domain::json::{Item, Kind, Limits, Tape};
 use crate::wire::transport::body::Body;
 use crate::wire::transport::budget::{BodyBudget, collect};
+use crate::wire::transport::decode::decode;
 use crate::wire::transport::sse::Splitter;
 use crate::wire::transport::stdio::{Child, StdioError};
 use crate::wire::transport::upstream::{SendError, Upstream, is_event_stream};
@@ -54,7 +55,7 @@ impl Line {
                 let text = if is_event_stream(&headers) {
                     from_stream(response.into_body(), &id).await?
                 } else {
-                    whole(response.into_body(), MESSAGE).await?
+                    whole(response, MESSAGE).await?
                 };
                 let result = result_of(&text, &id, 200)?.ok_or_else(|| {
                     PeerError::Malformed("expected the answer to our request".to_owned())
@@ -103,7 +104,7 @@ pub(super) async fn post(upstream: &Upstream, ask: Ask) -> Result<Response<Body>
         return Ok(response);
     }
     let status = response.status();
-    let text = whole(response.into_body(), REFUSAL.0).await.unwrap_or_default();
+    let text = whole(response, REFUSAL.0).await.unwrap_or_default();
     // A JSON-RPC error says more than its status, with our id or, if we were not read, without.
     for id in [id.as_deref().unwrap_or_default(), "null", ""] {
         if let Err(refused @ PeerError::Refused { .. }) = result_of(&text, id, status.as_u16()) {
@@ -133,11 +134,14 @@ pub(super) fn refused(status: StatusCode) -> PeerError {
     PeerError::Refused { status: status.as_u16(), code: None, message }
 }
 
-async fn whole(body: Body, limit: usize) -> Result<Bytes, PeerError> {
+async fn whole(response: Response<Body>, limit: usize) -> Result<Bytes, PeerError> {
     // One of ours is read at a time, so that the agents' budget stays theirs.
     let budget = BodyBudget::default();
-    let collected = collect(body, limit, &budget).await;
-    collected.map(|body| body.bytes).map_err(|error| PeerError::Unreachable(error.to_string()))
+    let (mut head, body) = response.into_parts();
+    let packed = collect(body, limit, &budget).await;
+    let packed = packed.map_err(|error| PeerError::Unreachable(error.to_string()))?;
+    let read = decode(packed, &mut head.headers, limit, &budget).await;
+    read.map(|read| read.bytes).map_err(|error| PeerError::Malformed(error.to_string()))
 }
 
 /// The event that carries our answer; what comes before it is not for us.
