@@ -14,7 +14,7 @@ use crate::domain::message::{Clock, Dice};
 use crate::live::{Observations, Switchboard};
 use crate::proxy::{Doors, Gateway, Peer, Proxy};
 use crate::store::{FileStore, Store, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, TraceError, Tracer};
 use crate::wire::protocol::mcp::peer::PeerClient;
 use crate::wire::transport::server::{ServeError, Server, serve};
 use crate::wire::transport::upstream::{Endpoint, EndpointError, Upstream};
@@ -48,6 +48,9 @@ pub enum StartError {
     /// The admin token.
     #[error(transparent)]
     Admin(#[from] admin::TokenError),
+    /// Where spans go.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
     /// A thread.
     #[error("a thread cannot be started")]
     Thread(#[source] std::io::Error),
@@ -73,6 +76,7 @@ pub struct Sidecar {
     /// What a person at the terminal is told.
     pub told: mpsc::UnboundedReceiver<Told>,
     switchboard: Arc<Switchboard>,
+    tracer: Tracer,
     data: Server,
     doors: Server,
     stop: oneshot::Sender<()>,
@@ -80,7 +84,8 @@ pub struct Sidecar {
 }
 
 impl Sidecar {
-    /// Starts: state first, then what it says in force, then the listeners.
+    /// Starts: state first, then what it says in force, then the listeners. Spans are sent by tasks
+    /// on the runtime that this is called on.
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running.
@@ -88,6 +93,7 @@ impl Sidecar {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         let dice: Arc<dyn Dice> = Arc::new(SystemDice);
         let metrics = Metrics::new();
+        let tracer = Tracer::from_environment(&tokio::runtime::Handle::current())?;
         let store: Arc<dyn Store> = match extras.store {
             Some(store) => store,
             None => {
@@ -125,6 +131,7 @@ impl Sidecar {
                 observations,
                 clock,
                 metrics: metrics.clone(),
+                tracer: tracer.clone(),
             },
         );
         let (started, starting) = std::sync::mpsc::channel();
@@ -149,6 +156,7 @@ impl Sidecar {
             handle,
             told: telling,
             switchboard,
+            tracer,
             data,
             doors,
             stop,
@@ -166,6 +174,7 @@ impl Sidecar {
     /// Returns how many connections were cut.
     pub async fn stop(self, within: Duration) -> u64 {
         let cut = self.data.drain(within).await;
+        self.tracer.shutdown().await;
         self.doors.drain(Duration::from_millis(200)).await;
         // The control thread may have ended already; then there is nobody to tell.
         let _ = self.stop.send(());

@@ -1,6 +1,7 @@
 //! Asks the peer a call, and takes its answer in.
 
 use bytes::Bytes;
+use http::header::CONTENT_ENCODING;
 use http::response::Parts;
 use http::{Response, StatusCode};
 
@@ -11,11 +12,13 @@ use super::forward::{self, is_event_stream};
 use super::mend::Outgoing;
 use super::relay::executed;
 use super::report::{self, Ended};
+use super::traced;
 use crate::domain::message::{Executed, Verdict};
-use crate::telemetry::Limit;
+use crate::telemetry::{Limit, names};
 use crate::wire::protocol::mcp::{Refusal, Refused};
 use crate::wire::transport::body::Body;
-use crate::wire::transport::budget::{BodyPermit, CollectError, collect};
+use crate::wire::transport::budget::{BodyPermit, CollectError};
+use crate::wire::transport::decode::DecodeError;
 
 /// An answer as it came.
 #[derive(Debug)]
@@ -30,7 +33,13 @@ pub(super) enum Raw {
 
 /// Sends what is ready, and reads the answer as far as it has to be read.
 pub(super) async fn ask(call: &mut Call, outgoing: Outgoing) -> Result<Raw, Refused> {
-    let Outgoing { headers, text, asked } = outgoing;
+    let Outgoing { mut headers, mut text, asked } = outgoing;
+    let invoked = call.step(names::INVOKE);
+    let attempt = invoked.as_ref().map(|step| step.external(call.lane.id()));
+    if let Some(attempt) = &attempt {
+        attempt.inject(&mut headers);
+        text = traced::told(&text, call.lane.settings().document, attempt);
+    }
     call.asked = Some(asked);
     call.times.sent_at = call.lane.micros();
     let again = call.bond.tool.read_only;
@@ -38,6 +47,9 @@ pub(super) async fn ask(call: &mut Call, outgoing: Outgoing) -> Result<Raw, Refu
     let response = match sent {
         Ok(response) => response,
         Err(error) => {
+            if let Some(attempt) = &attempt {
+                attempt.failed("unreachable");
+            }
             answered(call);
             let ran = executed(error.sent);
             return Err(refuse(call, Refusal::Unreachable(error.why), ran, Vec::new()));
@@ -45,6 +57,11 @@ pub(super) async fn ask(call: &mut Call, outgoing: Outgoing) -> Result<Raw, Refu
     };
     let status = response.status();
     if status.is_success() && is_event_stream(response.headers()) {
+        if response.headers().get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+            answered(call);
+            let why = Refusal::Malformed("expected an event stream that is not packed".to_owned());
+            return Err(refuse(call, why, Executed::Unknown, Vec::new()));
+        }
         let (head, body) = response.into_parts();
         let events = Events::new(body, call.lane.settings().reply_bytes);
         return Ok(Raw::Stream { head, events });
@@ -53,27 +70,30 @@ pub(super) async fn ask(call: &mut Call, outgoing: Outgoing) -> Result<Raw, Refu
         passed(call, status);
         return Ok(Raw::Http(response));
     }
-    let (head, body) = response.into_parts();
-    let limit = call.lane.settings().reply_bytes;
-    let collected = collect(body, limit, &call.lane.gateway().budget).await;
+    let read = forward::whole(&call.lane, response).await;
     answered(call);
-    match collected {
-        Ok(collected) => Ok(Raw::Whole { head, text: collected.bytes, permit: collected.permit }),
-        Err(error) => {
-            let why = match &error {
-                CollectError::OverBudget => {
-                    call.lane.doors().metrics.limit(Limit::HeldBytes);
-                    Refusal::Overloaded(error.to_string())
-                }
-                CollectError::TooLarge { .. } => {
-                    call.lane.doors().metrics.limit(Limit::ReplyBytes);
-                    Refusal::Malformed(error.to_string())
-                }
-                CollectError::Body(_) => Refusal::Malformed(error.to_string()),
-            };
-            Err(refuse(call, why, Executed::Unknown, Vec::new()))
-        }
+    match read {
+        Ok((head, body)) => Ok(Raw::Whole { head, text: body.bytes, permit: body.permit }),
+        Err(error) => Err(refuse(call, unread(call, &error), Executed::Unknown, Vec::new())),
     }
+}
+
+/// Why a body was not read to its end.
+fn unread(call: &Call, error: &DecodeError) -> Refusal {
+    let metrics = &call.lane.doors().metrics;
+    match error {
+        DecodeError::TooLarge(CollectError::OverBudget) => {
+            metrics.limit(Limit::HeldBytes);
+            return Refusal::Overloaded(error.to_string());
+        }
+        DecodeError::TooLarge(CollectError::TooLarge { .. }) | DecodeError::Bomb => {
+            metrics.limit(Limit::ReplyBytes);
+        }
+        DecodeError::TooLarge(CollectError::Body(_))
+        | DecodeError::Unknown
+        | DecodeError::NotGzip(_) => {}
+    }
+    Refusal::Malformed(error.to_string())
 }
 
 /// Statuses under which peers reject arguments, names and headers (MCP, error codes).

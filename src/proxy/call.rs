@@ -12,6 +12,7 @@ use super::gateway::{Lane, Place};
 use crate::domain::message::{Code, Executed, ToolName, Verdict, VerdictNote};
 use crate::domain::policy::Caller;
 use crate::live::{Mode, ToolState};
+use crate::telemetry::{ExchangeSpan, StepSpan};
 use crate::wire::protocol::mcp::{Envelope, Refusal, Refused};
 use crate::wire::transport::budget::BodyPermit;
 
@@ -33,6 +34,8 @@ pub(super) struct Call {
     /// What went wrong with the last attempt was told when the call was held.
     pub(super) told: bool,
     pub(super) times: Times,
+    /// Where the exchange is sampled.
+    pub(super) span: Option<ExchangeSpan>,
     _permit: BodyPermit,
     _place: Place,
 }
@@ -66,6 +69,7 @@ impl Call {
         caller: Arc<Caller>,
         bond: Bond,
         place: Place,
+        span: Option<ExchangeSpan>,
     ) -> Self {
         let Exchange { lane, mut parts, permit, read_at, .. } = exchange;
         let headers = std::mem::take(&mut parts.headers);
@@ -81,6 +85,7 @@ impl Call {
             may_repeat: true,
             told: false,
             times,
+            span,
             _permit: permit,
             _place: place,
         }
@@ -89,6 +94,11 @@ impl Call {
     /// The request's id, as it came; a `tools/call` without one is not admitted.
     pub(super) fn id(&self) -> &str {
         self.envelope.id().unwrap_or("null")
+    }
+
+    /// A step of this call, as a span; it ends when it is dropped.
+    pub(super) fn step(&self, name: &'static str) -> Option<StepSpan> {
+        self.span.as_ref().map(|span| span.child(name))
     }
 
     /// Whether what is found may be mended, held and refused.

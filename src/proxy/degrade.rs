@@ -160,6 +160,9 @@ pub(super) fn refuse(
     let _ = report::call(call, told);
     if let Some(code) = why.row().own {
         call.lane.doors().metrics.refusal(code);
+        if let Some(span) = &call.span {
+            span.refused(code);
+        }
     }
     call.refused(why, executed)
 }

@@ -8,7 +8,7 @@ use super::session::Sessions;
 use super::settings::{Routing, Settings};
 use crate::domain::message::{Clock, PeerId};
 use crate::live::{Observations, Switchboard};
-use crate::telemetry::{Metrics, PeerMetrics};
+use crate::telemetry::{Metrics, PeerMetrics, Tracer};
 use crate::wire::transport::budget::BodyBudget;
 use crate::wire::transport::upstream::{Endpoint, Upstream};
 
@@ -37,6 +37,8 @@ pub struct Doors {
     pub clock: Arc<dyn Clock>,
     /// The numbers.
     pub metrics: Metrics,
+    /// The spans.
+    pub tracer: Tracer,
 }
 
 /// What all threads share.

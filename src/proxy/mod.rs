@@ -28,6 +28,7 @@ mod session;
 mod settings;
 mod stack;
 mod tape;
+mod traced;
 
 pub use gateway::{Doors, Gateway, Peer, Proxy};
 pub use settings::{Routing, Settings};

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::call::Call;
 use super::gateway::Lane;
+use super::traced;
 use crate::domain::contract::Violation;
 use crate::domain::message::{Digest, Executed, Generation, Verdict};
 use crate::live::{CallFact, Observation, ObservationKind, Rejection, Sample};
@@ -72,9 +73,13 @@ impl Ended {
 pub(super) fn call(call: &Call, ended: Ended) -> bool {
     let (lane, tool) = (&call.lane, &call.bond.tool);
     let named = ended.held.is_some() || matches!(ended.verdict, Verdict::Waived | Verdict::Refused);
-    if ended.held.is_none() {
-        count(call, &ended);
-    }
+    let _step = match ended.held {
+        Some(_) => None,
+        None => {
+            count(call, &ended);
+            traced::ended(call, &ended)
+        }
+    };
     let arguments = call.envelope.arguments().filter(|_| tool.record && ended.structured.is_some());
     let sample = arguments.map(|arguments| Sample {
         arguments: Bytes::copy_from_slice(&arguments),

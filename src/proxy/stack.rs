@@ -23,8 +23,10 @@ use super::opening;
 use super::relay;
 use super::release;
 use super::report;
+use super::traced;
 use crate::domain::message::{Era, Executed, Verdict};
 use crate::live::ObservationKind;
+use crate::telemetry::names;
 use crate::wire::protocol::mcp::{Envelope, Method, Posted, Refusal, Refused, Shape};
 use crate::wire::transport::body::{Body, BodySender};
 use crate::wire::transport::server::{ConnectionFacts, Handler};
@@ -61,11 +63,14 @@ async fn one(
 ) -> Response<Body> {
     match (envelope.shape, envelope.method) {
         (Shape::Request, Method::ToolsCall) => {
+            let span = traced::started(&exchange, &envelope);
+            let received = span.as_ref().map(|span| span.child(names::RECEIVE));
             let caller = exchange.caller(&envelope);
             let seen = bind::first_use(&exchange.lane, &caller, seen).await;
+            drop(received);
             match seen.tool(envelope.name.as_deref()) {
                 Bound::Tool(bond) => {
-                    let call = Call::new(exchange, envelope, caller, bond, place);
+                    let call = Call::new(exchange, envelope, caller, bond, place, span);
                     called(call).await
                 }
                 Bound::Hidden => {
@@ -135,7 +140,9 @@ async fn called(mut call: Call) -> Response<Body> {
 /// One attempt under one generation.
 async fn attempt(call: &mut Call) -> Result<Raw, Refused> {
     degrade::ready(call).await?;
+    let step = call.step(names::TRANSFORM_MCP);
     let ready = mend::mirrored(call).and_then(|()| mend::request(call));
+    drop(step);
     let outgoing = ready.map_err(|why| refuse(call, why, Executed::No, Vec::new()))?;
     ask(call, outgoing).await
 }
@@ -158,6 +165,7 @@ async fn settled(call: &mut Call, text: &Bytes, status: Option<StatusCode>) -> O
 
 /// Large replies are judged where they hold up nobody.
 async fn judged(call: &Call, text: &Bytes) -> Judged {
+    let _step = call.step(names::VALIDATE);
     let settings = call.lane.settings();
     if text.len() <= settings.offload_bytes {
         return judge(&call.bond, call.id(), text, settings.document);

@@ -20,7 +20,7 @@ use stipula::live::{
     ToolState,
 };
 use stipula::proxy::{Doors, Gateway, Peer, Proxy, Settings};
-use stipula::telemetry::Metrics;
+use stipula::telemetry::{Metrics, Tracer};
 use stipula::wire::transport::server::{self, Server, serve};
 use stipula::wire::transport::upstream::{self, Endpoint};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -167,6 +167,7 @@ impl Rig {
             observations: observations.clone(),
             clock: Arc::new(Ticking(tokio::time::Instant::now())),
             metrics: Metrics::new(),
+            tracer: Tracer::off(),
         };
         let proxied = Peer { id: peer(), endpoint: Arc::new(endpoint), seal_on_first_use: true };
         let gateway = Gateway::new(settings, vec![proxied], doors);

@@ -67,6 +67,12 @@ impl Tracer {
         Self(Some(Arc::new(Pipeline { provider, tracer })))
     }
 
+    /// Whether any exchange may be sampled; where not, nothing has to be read for [`Tracer::start`].
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Starts the span of an exchange, where it is sampled. The parent is `params._meta.traceparent`,
     /// as the conventions for MCP want it, else the header; where both differ the header is linked.
     /// `None` leaves trace context to pass as it came.

@@ -1,0 +1,278 @@
+//! An MCP server over HTTP whose tools and replies are switched at once, down to the bytes.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderMap, Method, Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+const SESSION: &str = "mcp-session-id";
+
+/// A call as the peer read it.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    /// JSON text of the request's id.
+    pub(crate) id: String,
+    pub(crate) tool: String,
+    pub(crate) arguments: Value,
+    pub(crate) meta: Value,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Asked {
+    /// A result with this text as `structuredContent`.
+    pub(crate) fn result(&self, structured: &str) -> Answer {
+        let id = &self.id;
+        Answer::json(format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[],"structuredContent":{structured}}}}}"#
+        ))
+    }
+
+    /// A JSON-RPC error.
+    pub(crate) fn error(&self, code: i64, message: &str) -> Answer {
+        let (id, message) = (&self.id, Value::from(message));
+        Answer::json(format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{message}}}}}"#
+        ))
+    }
+
+    /// The way the official servers reject arguments.
+    pub(crate) fn rejected(&self, why: &str) -> Answer {
+        self.error(-32602, &format!("Invalid arguments for tool {}: {why}", self.tool))
+    }
+}
+
+/// What the peer writes.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Bytes,
+    /// The connection breaks off after the body.
+    pub(crate) cut: bool,
+}
+
+impl Answer {
+    pub(crate) fn of(kind: &str, body: impl Into<Bytes>) -> Self {
+        let headers = vec![("content-type", kind.to_owned())];
+        Self { headers, body: body.into(), cut: false }
+    }
+
+    pub(crate) fn json(body: impl Into<Bytes>) -> Self {
+        Self::of("application/json", body)
+    }
+
+    pub(crate) fn stream(body: impl Into<Bytes>) -> Self {
+        Self::of("text/event-stream", body)
+    }
+
+    fn response(self) -> Response<Out> {
+        let mut response = Response::builder();
+        for (name, value) in self.headers {
+            response = response.header(name, value);
+        }
+        let body = if self.cut {
+            let broken = std::io::Error::other("cut on purpose");
+            let frames = [Ok(Frame::data(self.body)), Err(broken)];
+            StreamBody::new(stream::iter(frames)).boxed_unsync()
+        } else {
+            whole(self.body)
+        };
+        response.body(body).unwrap()
+    }
+}
+
+type Out = UnsyncBoxBody<Bytes, std::io::Error>;
+type Reply = Arc<dyn Fn(&Asked) -> Answer + Send + Sync>;
+
+fn whole(body: Bytes) -> Out {
+    Full::new(body).map_err(|never: Infallible| match never {}).boxed_unsync()
+}
+
+/// What the peer is at one moment.
+struct Face {
+    tools: Value,
+    reply: Reply,
+    sessions: BTreeSet<String>,
+    opened: u64,
+    ended: u64,
+    rejected: u64,
+    calls: u64,
+}
+
+/// A peer that can be changed while it is called. Clones are the same peer.
+#[derive(Clone)]
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    face: Arc<Mutex<Face>>,
+    requests: Arc<watch::Sender<u64>>,
+}
+
+impl Peer {
+    pub(crate) async fn start(
+        tools: Value,
+        reply: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let face = Face {
+            tools,
+            reply: Arc::new(reply),
+            sessions: BTreeSet::new(),
+            opened: 0,
+            ended: 0,
+            rejected: 0,
+            calls: 0,
+        };
+        let face = Arc::new(Mutex::new(face));
+        let peer = Self { address, face, requests: Arc::default() };
+        let served = peer.clone();
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let peer = served.clone();
+                // Small answers leave at once.
+                socket.set_nodelay(true).unwrap();
+                let service = service_fn(move |request| peer.clone().serve(request));
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(socket), service),
+                );
+            }
+        });
+        peer
+    }
+
+    /// Where MCP is spoken.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/mcp", self.address)
+    }
+
+    /// From now on the peer is another one; requests see the old or the new face, never half.
+    pub(crate) fn change(
+        &self,
+        tools: Value,
+        reply: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+    ) {
+        let mut face = self.face.lock().unwrap();
+        (face.tools, face.reply) = (tools, Arc::new(reply));
+    }
+
+    /// From now on replies are others, under the same definitions.
+    pub(crate) fn reply(&self, reply: impl Fn(&Asked) -> Answer + Send + Sync + 'static) {
+        self.face.lock().unwrap().reply = Arc::new(reply);
+    }
+
+    /// How many calls came.
+    pub(crate) fn calls(&self) -> u64 {
+        self.face.lock().unwrap().calls
+    }
+
+    /// How many calls were answered with an error.
+    pub(crate) fn rejected(&self) -> u64 {
+        self.face.lock().unwrap().rejected
+    }
+
+    /// Waits until so many more requests of any kind came.
+    pub(crate) async fn asked(&self, more: u64) {
+        let until = *self.requests.borrow() + more;
+        let mut requests = self.requests.subscribe();
+        let came = requests.wait_for(|now| *now >= until);
+        super::soon("requests to the peer", came).await.unwrap();
+    }
+
+    /// Whether a session that was opened is still there.
+    pub(crate) fn knows(&self, session: &str) -> bool {
+        self.face.lock().unwrap().sessions.contains(session)
+    }
+
+    async fn serve(self, request: Request<Incoming>) -> Result<Response<Out>, Infallible> {
+        self.requests.send_modify(|requests| *requests += 1);
+        let (head, body) = request.into_parts();
+        let Ok(body) = body.collect().await else { return Ok(status(400)) };
+        if head.method == Method::DELETE {
+            let mut face = self.face.lock().unwrap();
+            let ended = shown(&head.headers).is_some_and(|session| face.sessions.remove(session));
+            face.ended += u64::from(ended);
+            return Ok(status(200));
+        }
+        if head.method != Method::POST {
+            return Ok(status(405));
+        }
+        let Ok(message) = serde_json::from_slice::<Value>(&body.to_bytes()) else {
+            return Ok(status(400));
+        };
+        let answer = self.answer(&head.headers, &message);
+        Ok(answer.map_or_else(status, Answer::response))
+    }
+
+    /// What is answered to a message, or the bare status.
+    fn answer(&self, headers: &HeaderMap, message: &Value) -> Result<Answer, u16> {
+        let id = message["id"].to_string();
+        let told = |result: Value| {
+            Answer::json(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#))
+        };
+        let mut face = self.face.lock().unwrap();
+        let method = message["method"].as_str().unwrap_or_default();
+        if method == "initialize" {
+            face.opened += 1;
+            let session = format!("session-{}", face.opened);
+            face.sessions.insert(session.clone());
+            let mut answer = told(json!({
+                "protocolVersion": "2025-06-18",
+                "capabilities": { "tools": {} },
+                "serverInfo": { "name": "driftable", "version": "1" },
+            }));
+            answer.headers.push((SESSION, session));
+            return Ok(answer);
+        }
+        match shown(headers) {
+            None => return Err(400),
+            Some(session) if !face.sessions.contains(session) => return Err(404),
+            Some(_) => {}
+        }
+        match method {
+            "tools/list" => Ok(told(json!({ "tools": face.tools }))),
+            "tools/call" => {
+                face.calls += 1;
+                let asked = Asked {
+                    id,
+                    tool: message["params"]["name"].as_str().unwrap_or_default().to_owned(),
+                    arguments: message["params"]["arguments"].clone(),
+                    meta: message["params"]["_meta"].clone(),
+                    headers: headers.clone(),
+                };
+                let reply = Arc::clone(&face.reply);
+                drop(face);
+                let answer = reply(&asked);
+                if memchr::memmem::find(&answer.body[..answer.body.len().min(200)], b"\"error\"")
+                    .is_some()
+                {
+                    self.face.lock().unwrap().rejected += 1;
+                }
+                Ok(answer)
+            }
+            _ if message.get("id").is_none() => Err(202),
+            _ => Ok(Answer::json(format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"Method not found"}}}}"#
+            ))),
+        }
+    }
+}
+
+fn shown(headers: &HeaderMap) -> Option<&str> {
+    headers.get(SESSION)?.to_str().ok()
+}
+
+fn status(status: u16) -> Response<Out> {
+    Response::builder().status(status).body(whole(Bytes::new())).unwrap()
+}
