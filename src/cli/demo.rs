@@ -7,7 +7,7 @@ use super::failure::chain;
 use super::render::{Screen, Tone, toned};
 use super::{Answer, Failure, source, wait};
 use crate::app::SystemClock;
-use crate::demo;
+use crate::demo::{self, Report};
 
 pub(super) fn demo(options: &Demo, screen: &Screen) -> Result<Answer, Failure> {
     let clock = Arc::new(SystemClock::start());
@@ -22,6 +22,36 @@ pub(super) fn demo(options: &Demo, screen: &Screen) -> Result<Answer, Failure> {
             source::write(&dir.join(name), &format!("{text}\n"))?;
         }
     }
+    if Screen::is_shown() {
+        show(&report, screen);
+    }
     screen.text(&report.block());
     Ok(Answer::Yes)
+}
+
+/// For a person at a terminal: the routine in sentences, and the scores as bars.
+fn show(report: &Report, screen: &Screen) {
+    screen.line("");
+    screen.line(toned(Tone::Strong, "What carries the calls over"));
+    for line in report.explained.lines() {
+        screen.line(format!("  {line}"));
+    }
+    screen.line("");
+    for phase in &report.phases {
+        let tone = if phase.score >= 90.0 { Tone::Good } else { Tone::Warning };
+        let bar = toned(tone, bar(phase.score));
+        let calls = format!("{} of {} calls succeeded", phase.succeeded, phase.calls);
+        screen.line(format!(
+            "  {:<9}{bar} {:>6.2} {}  {calls}",
+            phase.name, phase.score, phase.grade
+        ));
+    }
+    screen.line("");
+}
+
+/// A score of 0 to 100 as a bar of 40 cells.
+fn bar(score: f64) -> String {
+    const CELLS: usize = 40;
+    let full = (0..CELLS).take_while(|cell| (*cell as f64 + 0.5) * 2.5 <= score).count();
+    format!("{}{}", "█".repeat(full), "░".repeat(CELLS - full))
 }

@@ -5,18 +5,15 @@ use serde_json::{Value, json};
 use super::arguments::Diff;
 use super::render::{Screen, Tone, toned};
 use super::{Answer, Failure, sarif, source};
-use crate::domain::contract::Surface;
 use crate::domain::drift::{self, Change, Compatibility};
-use crate::domain::negotiation::{
-    self, Decision, GateEvidence, GateInput, Held, ProofWord, Proposal, gate,
-};
-use crate::domain::routine::{Proof, RoutineDoc, prove};
+use crate::domain::negotiation::{self, Decision, Held, Proposal};
+use crate::domain::routine::RoutineDoc;
 
 pub(super) fn diff(options: Diff, screen: &Screen) -> Result<Answer, Failure> {
     let old = source::surface(&options.old)?;
     let new = source::surface(&options.new)?;
     let found = drift::diff(&old, &new);
-    let proposals = proposals(&old, &new);
+    let proposals = negotiation::assess(&old, &new);
     if let Some(path) = &options.sarif {
         source::write(path, &sarif::report(&found.changes, &options.new))?;
     }
@@ -36,40 +33,6 @@ pub(super) fn diff(options: Diff, screen: &Screen) -> Result<Answer, Failure> {
         tell(found.verdict, &found.changes, &proposals, screen);
     }
     Ok(if found.verdict == Compatibility::Breaking { Answer::No } else { Answer::Yes })
-}
-
-/// What would carry callers over, and what the gate makes of each without any traffic to go by.
-fn proposals(old: &Surface, new: &Surface) -> Vec<Proposal> {
-    negotiation::propose(old, new)
-        .into_iter()
-        .filter_map(|candidate| {
-            let promised = old.tool(&candidate.tool)?;
-            let proof = prove(promised, |name| new.tool(name), &candidate.routine);
-            let proof = match proof {
-                Proof::Proven(_) => ProofWord::Proven,
-                Proof::Refuted(_) => ProofWord::Refuted,
-                Proof::Unknown(_) => ProofWord::Unknown,
-            };
-            let gated = gate(&GateInput {
-                promised,
-                old_surface: old,
-                new_surface: new,
-                candidate: &candidate,
-                proof,
-                evidence: &GateEvidence::for_same_peer(),
-            });
-            Some(Proposal {
-                routine: RoutineDoc([(candidate.tool.clone(), candidate.routine)].into()),
-                tool: candidate.tool,
-                to_tool: candidate.to_tool,
-                proof,
-                gate: gated.decision,
-                held_by: gated.held_by,
-                scope: gated.scope,
-                origin: candidate.origin,
-            })
-        })
-        .collect()
 }
 
 fn document(proposals: &[Proposal], include_review: bool) -> RoutineDoc {

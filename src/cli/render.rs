@@ -113,6 +113,11 @@ impl Screen {
         }
     }
 
+    /// Whether a person reads standard output on a terminal.
+    pub(super) fn is_shown() -> bool {
+        std::io::stdout().is_terminal()
+    }
+
     /// Whether a person reads stderr.
     pub(super) fn is_watched() -> bool {
         std::io::stderr().is_terminal()

@@ -20,7 +20,7 @@ pub(super) struct Events {
 /// Whether a sighting opened an event or joined one.
 pub(super) enum Seen {
     /// It opened one; the record is to be written.
-    Opened(DriftEvent),
+    Opened(Box<DriftEvent>),
     /// It joined an open one.
     Joined(Uuid),
 }
@@ -44,7 +44,7 @@ impl Events {
             self.reopened += 1;
         }
         self.by_fingerprint.insert(event.fingerprint.clone(), event.clone());
-        Seen::Opened(event)
+        Seen::Opened(Box::new(event))
     }
 
     /// Moves an event on; gives its new state to be recorded, or `None` where nothing changed.

@@ -243,7 +243,7 @@ impl Peer {
                     self.shared.metrics.drift_detected(now.saturating_sub(since));
                 }
                 let id = event.drift_id;
-                records.push(Events::record(&self.shared.scribe, self.id(), event, false));
+                records.push(Events::record(&self.shared.scribe, self.id(), *event, false));
                 id
             }
         }
@@ -471,9 +471,9 @@ fn offer_of(
                 tools.push(spoken.clone());
             }
         }
-        if fresh.contains(&name) && offer.tool(name).is_none() {
-            gone.push(name.to_owned());
-        } else if head.offer.as_ref().is_some_and(|offer| offer.gone.iter().any(|g| g == name)) {
+        let was_gone =
+            head.offer.as_ref().is_some_and(|offer| offer.gone.iter().any(|g| g == name));
+        if if fresh.contains(&name) { offer.tool(name).is_none() } else { was_gone } {
             gone.push(name.to_owned());
         }
     }

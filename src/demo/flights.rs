@@ -67,6 +67,8 @@ impl FlightPeer {
         let serving = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
+                // Small answers leave at once; a stream that cannot be set so still works.
+                let _ = stream.set_nodelay(true);
                 let service = TowerToHyperService::new(service.clone());
                 connections.spawn(async move {
                     // A connection that breaks is its client's affair.

@@ -467,7 +467,7 @@ fn member(at: &str, name: &str) -> String {
 fn lacking<'t>(these: &BTreeSet<&'t str>, those: &BTreeSet<&str>) -> BTreeSet<&'t str> {
     these
         .iter()
-        .filter(|t| !those.contains(**t) && !(**t == "integer" && those.contains("number")))
+        .filter(|t| !(those.contains(**t) || **t == "integer" && those.contains("number")))
         .copied()
         .collect()
 }

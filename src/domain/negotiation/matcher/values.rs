@@ -33,26 +33,7 @@ pub(super) fn value(side: Side, from: &Value, into: &Value, at: &str, depth: usi
         return Carriage::Ops(ops);
     }
     if let (Some(before), Some(after)) = (values(from), values(into)) {
-        return match spelled(before, after) {
-            Spelling::Same => Carriage::Ops(ops),
-            Spelling::All(table) => {
-                ops.push(Op::Map { at: place, table });
-                Carriage::Ops(ops)
-            }
-            Spelling::Some(table) => {
-                let known = table.iter().map(|row| row.from.clone()).collect();
-                ops.push(Op::RefuseIf {
-                    at: place.clone(),
-                    not_one_of: Some(known),
-                    reason: "this value is no longer offered".to_owned(),
-                });
-                if table.iter().any(|row| row.from != row.to) {
-                    ops.push(Op::Map { at: place, table });
-                }
-                Carriage::Partly(ops, "some of its values are no longer offered".to_owned())
-            }
-            Spelling::None => Carriage::Lost("no value of it is still offered".to_owned()),
-        };
+        return listed(spelled(before, after), ops, place);
     }
     let (Some(before), Some(after)) = (types(from), types(into)) else {
         return unioned(side, from, into, at, depth, ops);
@@ -78,31 +59,77 @@ pub(super) fn value(side: Side, from: &Value, into: &Value, at: &str, depth: usi
         },
         ("array", "array") => each(side, from, into, at, depth, ops),
         (s, "array") if s != "object" || into.get("items").is_some() => {
-            let items = into.get("items").cloned().unwrap_or_else(|| json!({}));
-            match value(side, from, &items, at, depth + 1) {
-                Carriage::Ops(inner) if types(&items).is_some() => {
-                    ops.extend(inner);
-                    ops.push(Op::Wrap { at: place });
-                    Carriage::Ops(ops)
-                }
-                _ => Carriage::Lost("it became an array of something else".to_owned()),
-            }
+            wrapped(side, from, into, at, depth, ops)
         }
-        ("array", _) => {
-            let items = from.get("items").cloned().unwrap_or_else(|| json!({}));
-            if types(&items).is_none() {
-                return Carriage::Lost("an array became one value".to_owned());
-            }
-            ops.push(Op::Unwrap { at: place });
-            match value(side, &items, into, at, depth + 1) {
-                Carriage::Ops(inner) => {
-                    ops.extend(inner);
-                    Carriage::Ops(ops)
-                }
-                _ => Carriage::Lost("an array became something else".to_owned()),
-            }
-        }
+        ("array", _) => unwrapped(side, from, into, at, depth, ops),
         _ => scalar(from, into, &source, &target, ops, place),
+    }
+}
+
+/// One value became an array of it.
+fn wrapped(
+    side: Side,
+    from: &Value,
+    into: &Value,
+    at: &str,
+    depth: usize,
+    mut ops: Vec<Op>,
+) -> Carriage {
+    let items = into.get("items").cloned().unwrap_or_else(|| json!({}));
+    match value(side, from, &items, at, depth + 1) {
+        Carriage::Ops(inner) if types(&items).is_some() => {
+            ops.extend(inner);
+            ops.push(Op::Wrap { at: fields::place(at) });
+            Carriage::Ops(ops)
+        }
+        _ => Carriage::Lost("it became an array of something else".to_owned()),
+    }
+}
+
+/// An array became one of its items.
+fn unwrapped(
+    side: Side,
+    from: &Value,
+    into: &Value,
+    at: &str,
+    depth: usize,
+    mut ops: Vec<Op>,
+) -> Carriage {
+    let items = from.get("items").cloned().unwrap_or_else(|| json!({}));
+    if types(&items).is_none() {
+        return Carriage::Lost("an array became one value".to_owned());
+    }
+    ops.push(Op::Unwrap { at: fields::place(at) });
+    match value(side, &items, into, at, depth + 1) {
+        Carriage::Ops(inner) => {
+            ops.extend(inner);
+            Carriage::Ops(ops)
+        }
+        _ => Carriage::Lost("an array became something else".to_owned()),
+    }
+}
+
+/// Values of a closed list, by how they are spelled on the other side.
+fn listed(spelling: Spelling, mut ops: Vec<Op>, place: jsonptr::PointerBuf) -> Carriage {
+    match spelling {
+        Spelling::Same => Carriage::Ops(ops),
+        Spelling::All(table) => {
+            ops.push(Op::Map { at: place, table });
+            Carriage::Ops(ops)
+        }
+        Spelling::Some(table) => {
+            let known = table.iter().map(|row| row.from.clone()).collect();
+            ops.push(Op::RefuseIf {
+                at: place.clone(),
+                not_one_of: Some(known),
+                reason: "this value is no longer offered".to_owned(),
+            });
+            if table.iter().any(|row| row.from != row.to) {
+                ops.push(Op::Map { at: place, table });
+            }
+            Carriage::Partly(ops, "some of its values are no longer offered".to_owned())
+        }
+        Spelling::None => Carriage::Lost("no value of it is still offered".to_owned()),
     }
 }
 
