@@ -248,7 +248,7 @@ pub(super) struct Peer {
     pub(super) failure_threshold: u32,
     /// Which additions are sealed by themselves.
     #[serde(default)]
-    pub(super) adopt: Adopt,
+    pub(super) adopt: Adopting,
     /// Whether declared reply terms bind from the first call on, or once a reply kept them.
     #[serde(default)]
     pub(super) terms: Terms,
@@ -280,7 +280,7 @@ pub(super) enum Seal {
 /// Which additions are sealed by themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Adopt {
+pub(super) enum Adopting {
     /// Read-only tools and optional fields without instruction-like text.
     #[default]
     Additions,
@@ -354,7 +354,7 @@ impl Peer {
             recordings: defaults::recordings(),
             watch: Watch::default(),
             failure_threshold: defaults::failure_threshold(),
-            adopt: Adopt::default(),
+            adopt: Adopting::default(),
             terms: Terms::default(),
             approval_expiry_ms: defaults::approval_expiry_ms(),
         }
@@ -505,12 +505,12 @@ impl From<Seal> for SealPolicy {
     }
 }
 
-impl From<Additions> for Adopt {
-    fn from(adopt: Adopt) -> Self {
+impl From<Adopting> for Adopt {
+    fn from(adopt: Adopting) -> Self {
         match adopt {
-            Adopt::Additions => Self::Additions,
-            Adopt::All => Self::All,
-            Adopt::Manual => Self::Manual,
+            Adopting::Additions => Self::Additions,
+            Adopting::All => Self::All,
+            Adopting::Manual => Self::Manual,
         }
     }
 }

@@ -207,9 +207,9 @@ mod tests {
             (Signal::Gone, O::Nothing, T::Capability, S::Critical),
             (Signal::Surface(std::slice::from_ref(&required)), O::Heals, T::Schema, S::Medium),
             (Signal::Surface(std::slice::from_ref(&ignored)), O::Heals, T::Schema, S::Medium),
-            (Signal::Surface(&[ignored]), O::Waits, T::Schema, S::High),
+            (Signal::Surface(std::slice::from_ref(&ignored)), O::Waits, T::Schema, S::High),
             (Signal::Surface(&[added]), O::Unaffected, T::Schema, S::Low),
-            (Signal::Surface(&[required, hint]), O::Heals, T::Policy, S::High),
+            (Signal::Surface(&[required.clone(), hint]), O::Heals, T::Policy, S::High),
             (Signal::Surface(&[meaning]), O::Waits, T::Semantic, S::High),
             (Signal::Reply(&[]), O::Nothing, T::Schema, S::Medium),
         ];
