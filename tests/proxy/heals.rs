@@ -79,12 +79,15 @@ async fn arguments_that_the_promise_does_not_admit_are_not_held() {
     assert_eq!(soon(rig.fact()).await.rejection, None);
 }
 
+/// What the new surface says of the tool, and whether the call may be sent again.
+type Row<'r> = (&'r str, Option<Option<Arc<Schema>>>, bool);
+
 #[tokio::test]
 async fn a_write_is_sent_again_only_where_the_new_surface_shows_it_was_not_run() {
     let write = |tool: ToolBinding| ToolBinding { read_only: false, read_only_hint: false, ..tool };
     let narrow = Schema::compile(&json!({"type": "object", "required": ["text"]})).unwrap();
     let wide = Schema::compile(&json!({"type": "object"})).unwrap();
-    let rows: [(&str, Option<Option<Arc<Schema>>>, bool); 4] = [
+    let rows: [Row<'_>; 4] = [
         ("gone", Some(None), true),
         ("does not fit", Some(Some(Arc::new(narrow))), true),
         ("fits", Some(Some(Arc::new(wide))), false),
