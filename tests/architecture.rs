@@ -253,3 +253,13 @@ fn a_comment_or_a_unit_test_is_not_an_import() {
         "// use crate::store::Store;\n#[cfg(test)]\nmod tests { use crate::store::Store; }\n";
     assert!(faults(&[("proxy/stack.rs".to_owned(), code_of(text))]).is_empty());
 }
+
+#[test]
+fn the_map_says_what_is_held_here() {
+    let map = include_str!("../docs/ARCHITECTURE.md");
+    for (room, allowed) in ARROWS.iter().chain(DOMAIN_ARROWS).filter(|row| !row.1.is_empty()) {
+        let named: Vec<String> = allowed.iter().map(|other| format!("`{other}`")).collect();
+        let row = format!("| `{room}` | {} |", named.join(", "));
+        assert!(map.lines().any(|line| line == row), "docs/ARCHITECTURE.md lacks: {row}");
+    }
+}
