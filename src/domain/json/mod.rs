@@ -9,6 +9,7 @@
 //! Never here: a second parser; a tree of owned values on the hot path; a duplicate key that one
 //! reader takes and another does not.
 
+mod block;
 mod canonical;
 mod document;
 mod judged;

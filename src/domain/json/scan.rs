@@ -1,5 +1,6 @@
 //! The one pass over the bytes: grammar, limits and unique keys at once, without recursion.
 
+use super::block::skip_escaped;
 use super::keys::Keys;
 use super::node::{Kind, Marks, NODES_MAX, Node};
 use super::text;
@@ -239,7 +240,8 @@ impl Scan<'_> {
                 Some(b'"') => break,
                 Some(b'\\') => {
                     marks = marks.and(Marks::ESCAPED);
-                    at = self.escape(at, &mut marks)?;
+                    let skipped = skip_escaped(self.bytes, at);
+                    at = if skipped > at { skipped } else { self.escape(at, &mut marks)? };
                 }
                 Some(_) => return fault(ParseFault::Syntax, at),
                 None => return fault(ParseFault::Truncated, at),
