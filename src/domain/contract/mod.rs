@@ -18,6 +18,7 @@ mod manifest;
 mod meaning;
 mod model;
 mod normal;
+mod pattern;
 mod refused;
 mod sample;
 mod schema;

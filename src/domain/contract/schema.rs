@@ -3,12 +3,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jsonschema::error::ValidationErrorKind;
-use jsonschema::{Draft, Keyword, PatternOptions, ValidationError, ValidationOptions, Validator};
-use serde_json::{Value, json};
+use jsonschema::{Draft, PatternOptions, ValidationError, ValidationOptions, Validator};
+use serde_json::Value;
 
 use super::cost::{Cost, Dialect, gate};
+use super::pattern::Pattern;
 use super::refused::SchemaRefused;
-use crate::domain::json::{Fuel, InPlace, Item, Judged, Limits, Tape};
+use crate::domain::json::{Court, InPlace, Item, Judged, Limits, Tape};
 
 /// A pattern's compiled size, in bytes.
 const PATTERN_SIZE: usize = 1 << 20;
@@ -69,8 +70,8 @@ impl Schema {
             Dialect::Draft202012 => Draft::Draft202012,
         };
         let options = options(draft).with_keyword("pattern", move |_, pattern, _| {
-            let bare = options(draft).build(&json!({ "pattern": pattern }))?;
-            Ok(Box::new(Pattern { bare, text: pattern.as_str().unwrap_or_default().to_owned() }))
+            let pattern = Pattern::compile(pattern)?;
+            Ok(Box::new(pattern))
         });
         let built = catch_unwind(AssertUnwindSafe(|| options.build(source)));
         let refused = |pointer: &str, what: String| SchemaRefused {
@@ -139,8 +140,8 @@ impl Schema {
             return None;
         }
         let looks = LOOKS + LOOKS_PER_NODE * document.nodes() as u64;
-        let fuel = Fuel::new(looks.min(LOOKS_MAX));
-        catch_unwind(AssertUnwindSafe(|| ask(Judged::new(item, &fuel)))).ok()
+        let court = Court::new(document, looks.min(LOOKS_MAX));
+        catch_unwind(AssertUnwindSafe(|| ask(Judged::new(item, &court)))).ok()
     }
 }
 
@@ -159,25 +160,6 @@ fn options<'i>(
         .with_draft(draft)
         .should_validate_formats(false)
         .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_SIZE))
-}
-
-/// `pattern`, but a string with half of a surrogate pair matches none.
-struct Pattern {
-    bare: Validator<InPlace>,
-    text: String,
-}
-
-impl<'i> Keyword<'i, InPlace> for Pattern {
-    fn validate(&self, judged: Judged<'i>) -> Result<(), ValidationError<'i>> {
-        if self.is_valid(judged) {
-            return Ok(());
-        }
-        Err(ValidationError::custom(format!("the value does not match {:?}", self.text)))
-    }
-
-    fn is_valid(&self, judged: Judged<'i>) -> bool {
-        !judged.is_torn_string() && self.bare.is_valid(judged)
-    }
 }
 
 fn violation(error: &ValidationError<'_>) -> Violation {

@@ -77,6 +77,12 @@ impl<'t> Document<'t> {
     pub fn text(self) -> &'t str {
         self.text
     }
+
+    /// The value at a place that [`Item::place`] gave.
+    #[inline]
+    pub(super) fn item(self, at: u32) -> Item<'t> {
+        Item { document: self, at }
+    }
 }
 
 /// One value in a document.
@@ -87,10 +93,12 @@ pub struct Item<'t> {
 }
 
 impl<'t> Item<'t> {
+    #[inline]
     fn node(self) -> Node {
         self.document.tape.nodes[self.at as usize]
     }
 
+    #[inline]
     fn bytes(self) -> &'t [u8] {
         self.document.text.as_bytes()
     }
@@ -102,12 +110,14 @@ impl<'t> Item<'t> {
     }
 
     /// What it is.
+    #[inline]
     #[must_use]
     pub fn kind(self) -> Kind {
         self.node().kind()
     }
 
     /// Its bytes in the text, quotes and brackets included.
+    #[inline]
     #[must_use]
     pub fn span(self) -> Range<usize> {
         let node = self.node();
@@ -121,6 +131,7 @@ impl<'t> Item<'t> {
     }
 
     /// The member of this name, escapes resolved; `None` where it has none or is no object.
+    #[inline]
     #[must_use]
     pub fn get(self, name: &str) -> Option<Item<'t>> {
         if self.kind() != Kind::Object {
@@ -148,6 +159,7 @@ impl<'t> Item<'t> {
     }
 
     /// The text of a string, unescaped; `None` for other kinds and for lone surrogates.
+    #[inline]
     #[must_use]
     pub fn as_str(self) -> Option<Cow<'t, str>> {
         let node = self.node();
@@ -155,17 +167,19 @@ impl<'t> Item<'t> {
     }
 
     /// The text of a string, lone surrogates as U+FFFD; nothing for other kinds.
+    #[inline]
     pub(super) fn lossy(self) -> Cow<'t, str> {
         let (node, span) = (self.node(), self.span());
         let content = self.document.text.get(span.start + 1..span.end - 1).unwrap_or_default();
-        match (node.kind(), node.has(Marks::ESCAPED)) {
-            (Kind::String, true) => Cow::Owned(unescape(content)),
-            (Kind::String, false) => Cow::Borrowed(content),
+        match node.kind() {
+            Kind::String if node.has(Marks::ESCAPED) => Cow::Owned(unescape(content)),
+            Kind::String => Cow::Borrowed(content),
             _ => Cow::Borrowed(""),
         }
     }
 
     /// How many code points a string has; half of a surrogate pair counts as one.
+    #[inline]
     pub(super) fn code_points(self) -> Option<u64> {
         let node = self.node();
         let content = node.content(self.bytes());
@@ -188,9 +202,14 @@ impl<'t> Item<'t> {
         u64::from(self.node().next.saturating_sub(self.at))
     }
 
-    /// What tells it from every other value of this document.
-    pub(super) fn place(self) -> (usize, u32) {
-        (self.document.tape.nodes.as_ptr().addr(), self.at)
+    /// Its place on the tape, which tells it from every other value of this document.
+    pub(super) fn place(self) -> u32 {
+        self.at
+    }
+
+    /// Whether it is a string with half of a surrogate pair.
+    pub(super) fn is_torn(self) -> bool {
+        self.node().has(Marks::LONE)
     }
 
     /// `true` or `false`.
@@ -212,6 +231,7 @@ impl<'t> Item<'t> {
     }
 
     /// How many members or items.
+    #[inline]
     #[must_use]
     pub fn len(self) -> usize {
         let node = self.node();
@@ -228,17 +248,20 @@ impl<'t> Item<'t> {
     }
 
     /// Key (as an item of kind string) and value of each member, in order; nothing for other kinds.
+    #[inline]
     #[must_use]
     pub fn members(self) -> Members<'t> {
         Members { rest: self.inside(Kind::Object) }
     }
 
     /// The items in order; nothing for other kinds.
+    #[inline]
     #[must_use]
     pub fn items(self) -> Items<'t> {
         Items { rest: self.inside(Kind::Array) }
     }
 
+    #[inline]
     fn inside(self, kind: Kind) -> Rest<'t> {
         let node = self.node();
         let end = if node.kind() == kind { node.next } else { 0 };
@@ -281,6 +304,7 @@ struct Rest<'t> {
 
 impl<'t> Rest<'t> {
     /// The next value, and all that is in it left behind.
+    #[inline]
     fn step(&mut self) -> Option<Item<'t>> {
         (self.at < self.end).then(|| {
             let item = Item { document: self.document, at: self.at };
@@ -300,7 +324,12 @@ impl<'t> Iterator for Members<'t> {
     type Item = (Item<'t>, Item<'t>);
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let key = self.rest.step()?;
+        if self.rest.at >= self.rest.end {
+            return None;
+        }
+        // The value stands right after its key.
+        let key = Item { document: self.rest.document, at: self.rest.at };
+        self.rest.at += 1;
         Some((key, self.rest.step()?))
     }
 }

@@ -8,34 +8,43 @@ use jsonschema::JsonType;
 use jsonschema::json::{Array, Json, JsonNumber, Node, NodeIdentity, Object};
 use serde_json::{Number, Value};
 
-use super::document::{Item, Items, Members, to_number};
+use super::document::{Document, Item, Items, Members, to_number};
 use super::node::Kind;
 use super::number::Decimal;
 
-/// How many looks at a document a judgement may take: a regular one needs a few a node, and what
-/// needs far more is a schema made to burn the processor, which no timeout could stop.
+/// A document under judgement, and how many looks at it the judgement may take: a regular one needs
+/// a few a node, and what needs far more is a schema made to burn the processor, which no timeout
+/// could stop.
 ///
 /// Running out unwinds with [`FuelSpent`], without a panic message; whoever asks catches it.
 #[derive(Debug)]
-pub struct Fuel(Cell<u64>);
+pub struct Court<'t> {
+    document: Document<'t>,
+    fuel: Cell<u64>,
+}
 
-/// What unwinds when a judgement has used up its [`Fuel`].
+/// What unwinds when a judgement has used up its looks.
 #[derive(Debug)]
 pub struct FuelSpent;
 
-impl Fuel {
-    /// As much as stated.
+impl<'t> Court<'t> {
+    /// Opens a judgement that may take as many looks as stated.
     #[must_use]
-    pub fn new(looks: u64) -> Self {
-        Self(Cell::new(looks))
+    pub fn new(document: Document<'t>, looks: u64) -> Self {
+        Self { document, fuel: Cell::new(looks) }
     }
 
     #[inline]
     fn burn(&self, looks: u64) {
-        match self.0.get().checked_sub(looks) {
-            Some(left) => self.0.set(left),
+        match self.fuel.get().checked_sub(looks) {
+            Some(left) => self.fuel.set(left),
             None => spent(),
         }
+    }
+
+    #[inline]
+    fn item(&self, at: u32) -> Item<'t> {
+        self.document.item(at)
     }
 }
 
@@ -60,44 +69,46 @@ impl Json for InPlace {
     }
 
     fn with_string_node<T>((): &mut (), string: &str, f: impl FnOnce(Judged<'_>) -> T) -> T {
-        f(Judged(What::Name(string)))
+        f(Judged(What::Name(&string)))
     }
 }
 
-/// A value under judgement.
+/// A value under judgement: two words, because the validator keeps and hands on many.
 #[derive(Clone, Debug)]
 pub struct Judged<'a>(What<'a>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum What<'a> {
-    Item(Item<'a>, &'a Fuel),
+    /// Its place on the tape.
+    Item(u32, &'a Court<'a>),
     /// The name of a member, for `propertyNames`; a lone surrogate in it stands as U+FFFD.
-    Name(&'a str),
+    Name(&'a &'a str),
 }
 
 impl<'a> Judged<'a> {
-    /// Puts a value under judgement.
+    /// Puts a value of the court's document under judgement.
     #[must_use]
-    pub fn new(item: Item<'a>, fuel: &'a Fuel) -> Self {
-        Self(What::Item(item, fuel))
+    pub fn new(item: Item<'a>, court: &'a Court<'a>) -> Self {
+        Self(What::Item(item.place(), court))
     }
 
     /// Whether this is a string with half of a surrogate pair: legal, but text for nobody.
     #[must_use]
     pub fn is_torn_string(&self) -> bool {
         match self.0 {
-            What::Item(item, _) => item.kind() == Kind::String && item.as_str().is_none(),
+            What::Item(at, court) => court.item(at).is_torn(),
             What::Name(_) => false,
         }
     }
 
-    /// The value and its fuel, where it is of this kind.
+    /// The value and its court, where it is of this kind.
     #[inline]
-    fn of_kind(&self, kind: Kind) -> Option<(Item<'a>, &'a Fuel)> {
+    fn of_kind(&self, kind: Kind) -> Option<(Item<'a>, &'a Court<'a>)> {
         match self.0 {
-            What::Item(item, fuel) => {
-                fuel.burn(1);
-                (item.kind() == kind).then_some((item, fuel))
+            What::Item(at, court) => {
+                court.burn(1);
+                let item = court.item(at);
+                (item.kind() == kind).then_some((item, court))
             }
             What::Name(_) => None,
         }
@@ -111,24 +122,27 @@ impl<'a> Node<'a, InPlace> for Judged<'a> {
 
     #[inline]
     fn as_object(&self) -> Option<JudgedObject<'a>> {
-        self.of_kind(Kind::Object).map(|(item, fuel)| JudgedObject { item, fuel })
+        self.of_kind(Kind::Object).map(|(item, court)| JudgedObject { item, court })
     }
 
     #[inline]
     fn as_array(&self) -> Option<JudgedArray<'a>> {
-        self.of_kind(Kind::Array).map(|(item, fuel)| JudgedArray { item, fuel })
+        self.of_kind(Kind::Array).map(|(item, court)| JudgedArray { item, court })
     }
 
+    #[inline]
     fn as_string(&self) -> Option<Cow<'a, str>> {
         match self.0 {
             What::Name(name) => Some(Cow::Borrowed(name)),
-            What::Item(item, fuel) => {
-                fuel.burn(1 + item.span().len() as u64 / 64);
+            What::Item(at, court) => {
+                let item = court.item(at);
+                court.burn(1 + item.span().len() as u64 / 64);
                 item.as_str()
             }
         }
     }
 
+    #[inline]
     fn as_number(&self) -> Option<JudgedNumber<'a>> {
         self.of_kind(Kind::Number).map(|(item, _)| JudgedNumber { text: item.raw() })
     }
@@ -147,9 +161,9 @@ impl<'a> Node<'a, InPlace> for Judged<'a> {
 
     #[inline]
     fn json_type(&self) -> JsonType {
-        let What::Item(item, fuel) = self.0 else { return JsonType::String };
-        fuel.burn(1);
-        match item.kind() {
+        let What::Item(at, court) = self.0 else { return JsonType::String };
+        court.burn(1);
+        match court.item(at).kind() {
             Kind::Null => JsonType::Null,
             Kind::Bool => JsonType::Boolean,
             Kind::Number => JsonType::Number,
@@ -159,11 +173,13 @@ impl<'a> Node<'a, InPlace> for Judged<'a> {
         }
     }
 
+    #[inline]
     fn string_length(&self) -> Option<u64> {
         match self.0 {
             What::Name(name) => Some(name.chars().count() as u64),
-            What::Item(item, fuel) => {
-                fuel.burn(1 + item.span().len() as u64 / 64);
+            What::Item(at, court) => {
+                let item = court.item(at);
+                court.burn(1 + item.span().len() as u64 / 64);
                 item.code_points()
             }
         }
@@ -171,8 +187,8 @@ impl<'a> Node<'a, InPlace> for Judged<'a> {
 
     fn equals_value(&self, expected: &Value) -> bool {
         match self.0 {
-            What::Name(name) => expected.as_str() == Some(name),
-            What::Item(item, fuel) => equal(item, expected, fuel),
+            What::Name(name) => expected.as_str() == Some(*name),
+            What::Item(at, court) => equal(court.item(at), expected, court),
         }
     }
 
@@ -184,17 +200,16 @@ impl<'a> Node<'a, InPlace> for Judged<'a> {
     fn identity(&self) -> Option<NodeIdentity> {
         match self.0 {
             What::Name(_) => None,
-            What::Item(item, _) => {
-                let (address, tag) = item.place();
-                Some(NodeIdentity::tagged(address, tag))
+            What::Item(at, court) => {
+                Some(NodeIdentity::tagged(std::ptr::from_ref(court).addr(), at))
             }
         }
     }
 }
 
 /// Equality with a value of a schema: numbers as numbers, torn strings never.
-fn equal(item: Item<'_>, expected: &Value, fuel: &Fuel) -> bool {
-    fuel.burn(1);
+fn equal(item: Item<'_>, expected: &Value, court: &Court<'_>) -> bool {
+    court.burn(1);
     match expected {
         Value::Null => item.kind() == Kind::Null,
         Value::Bool(expected) => item.as_bool() == Some(*expected),
@@ -205,14 +220,14 @@ fn equal(item: Item<'_>, expected: &Value, fuel: &Fuel) -> bool {
         Value::Array(expected) => {
             item.kind() == Kind::Array
                 && item.len() == expected.len()
-                && item.items().zip(expected).all(|(item, expected)| equal(item, expected, fuel))
+                && item.items().zip(expected).all(|(item, expected)| equal(item, expected, court))
         }
         Value::Object(expected) => {
             item.kind() == Kind::Object
                 && item.len() == expected.len()
                 && item.members().all(|(key, value)| {
                     let expected = key.as_str().and_then(|key| expected.get(key.as_ref()));
-                    expected.is_some_and(|expected| equal(value, expected, fuel))
+                    expected.is_some_and(|expected| equal(value, expected, court))
                 })
         }
     }
@@ -294,7 +309,7 @@ impl JsonNumber for JudgedNumber<'_> {
 #[derive(Clone, Copy, Debug)]
 pub struct JudgedObject<'a> {
     item: Item<'a>,
-    fuel: &'a Fuel,
+    court: &'a Court<'a>,
 }
 
 impl<'a> Object<'a, InPlace> for JudgedObject<'a> {
@@ -308,12 +323,13 @@ impl<'a> Object<'a, InPlace> for JudgedObject<'a> {
 
     #[inline]
     fn get(&self, key: &Box<str>) -> Option<Judged<'a>> {
-        self.fuel.burn(1);
-        self.item.get(key).map(|item| Judged::new(item, self.fuel))
+        self.court.burn(1);
+        self.item.get(key).map(|item| Judged::new(item, self.court))
     }
 
+    #[inline]
     fn members(&self) -> JudgedMembers<'a> {
-        JudgedMembers { members: self.item.members(), fuel: self.fuel }
+        JudgedMembers { members: self.item.members(), court: self.court }
     }
 }
 
@@ -321,7 +337,7 @@ impl<'a> Object<'a, InPlace> for JudgedObject<'a> {
 #[derive(Clone, Debug)]
 pub struct JudgedMembers<'a> {
     members: Members<'a>,
-    fuel: &'a Fuel,
+    court: &'a Court<'a>,
 }
 
 impl<'a> Iterator for JudgedMembers<'a> {
@@ -330,8 +346,8 @@ impl<'a> Iterator for JudgedMembers<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let (key, value) = self.members.next()?;
-        self.fuel.burn(1);
-        Some((key.lossy(), Judged::new(value, self.fuel)))
+        self.court.burn(1);
+        Some((key.lossy(), Judged::new(value, self.court)))
     }
 }
 
@@ -339,7 +355,7 @@ impl<'a> Iterator for JudgedMembers<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct JudgedArray<'a> {
     item: Item<'a>,
-    fuel: &'a Fuel,
+    court: &'a Court<'a>,
 }
 
 impl<'a> Array<'a, InPlace> for JudgedArray<'a> {
@@ -350,15 +366,16 @@ impl<'a> Array<'a, InPlace> for JudgedArray<'a> {
         self.item.len()
     }
 
+    #[inline]
     fn elements(&self) -> JudgedItems<'a> {
-        JudgedItems { items: self.item.items(), fuel: self.fuel }
+        JudgedItems { items: self.item.items(), court: self.court }
     }
 
     fn is_unique(&self) -> bool {
         let mut items: Vec<_> = self.item.items().collect();
-        self.fuel.burn(self.item.weight());
-        items.sort_unstable_by(|a, b| order(*a, *b, self.fuel));
-        items.windows(2).all(|pair| order(pair[0], pair[1], self.fuel).is_ne())
+        self.court.burn(self.item.weight());
+        items.sort_unstable_by(|a, b| order(*a, *b, self.court));
+        items.windows(2).all(|pair| order(pair[0], pair[1], self.court).is_ne())
     }
 }
 
@@ -366,7 +383,7 @@ impl<'a> Array<'a, InPlace> for JudgedArray<'a> {
 #[derive(Clone, Debug)]
 pub struct JudgedItems<'a> {
     items: Items<'a>,
-    fuel: &'a Fuel,
+    court: &'a Court<'a>,
 }
 
 impl<'a> Iterator for JudgedItems<'a> {
@@ -375,14 +392,14 @@ impl<'a> Iterator for JudgedItems<'a> {
     #[inline]
     fn next(&mut self) -> Option<Judged<'a>> {
         let item = self.items.next()?;
-        self.fuel.burn(1);
-        Some(Judged::new(item, self.fuel))
+        self.court.burn(1);
+        Some(Judged::new(item, self.court))
     }
 }
 
 /// A total order in which equal values meet: by kind, then by content, exactly.
-fn order(a: Item<'_>, b: Item<'_>, fuel: &Fuel) -> Ordering {
-    fuel.burn(1);
+fn order(a: Item<'_>, b: Item<'_>, court: &Court<'_>) -> Ordering {
+    court.burn(1);
     (a.kind() as u8).cmp(&(b.kind() as u8)).then_with(|| match a.kind() {
         Kind::Null => Ordering::Equal,
         Kind::Bool => a.as_bool().cmp(&b.as_bool()),
@@ -390,12 +407,12 @@ fn order(a: Item<'_>, b: Item<'_>, fuel: &Fuel) -> Ordering {
         Kind::String => a.compare_text(b),
         Kind::Array => a.len().cmp(&b.len()).then_with(|| {
             let pairs = a.items().zip(b.items());
-            first_difference(pairs.map(|(a, b)| order(a, b, fuel)))
+            first_difference(pairs.map(|(a, b)| order(a, b, court)))
         }),
         Kind::Object => a.len().cmp(&b.len()).then_with(|| {
-            let (a, b) = (by_name(a, fuel), by_name(b, fuel));
+            let (a, b) = (by_name(a, court), by_name(b, court));
             first_difference(a.into_iter().zip(b).map(|((a_key, a), (b_key, b))| {
-                a_key.compare_text(b_key).then_with(|| order(a, b, fuel))
+                a_key.compare_text(b_key).then_with(|| order(a, b, court))
             }))
         }),
     })
@@ -405,9 +422,9 @@ fn first_difference(mut orders: impl Iterator<Item = Ordering>) -> Ordering {
     orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }
 
-fn by_name<'a>(object: Item<'a>, fuel: &Fuel) -> Vec<(Item<'a>, Item<'a>)> {
+fn by_name<'a>(object: Item<'a>, court: &Court<'_>) -> Vec<(Item<'a>, Item<'a>)> {
     let mut members: Vec<_> = object.members().collect();
-    fuel.burn(members.len() as u64);
+    court.burn(members.len() as u64);
     members.sort_unstable_by(|(a, _), (b, _)| a.compare_text(*b));
     members
 }

@@ -23,7 +23,7 @@ mod text;
 pub use canonical::{CanonicalError, canonical, canonical_digest};
 pub use document::{Document, Item, Items, Members, Tape};
 pub use judged::{
-    Fuel, FuelSpent, InPlace, Judged, JudgedArray, JudgedItems, JudgedMembers, JudgedNumber,
+    Court, FuelSpent, InPlace, Judged, JudgedArray, JudgedItems, JudgedMembers, JudgedNumber,
     JudgedObject,
 };
 pub use node::Kind;
