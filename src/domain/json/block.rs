@@ -72,13 +72,13 @@ impl Lanes {
     fn equal(&self, byte: u8) -> u64 {
         let same = LOW * u64::from(byte);
         // No sum reaches the next byte, so each is decided by itself.
-        self.gathered(|word| !(((word ^ same) & !HIGH) + !HIGH | word ^ same))
+        self.gathered(|word| !((((word ^ same) & !HIGH) + !HIGH) | (word ^ same)))
     }
 
     /// A bit for each control.
     #[inline]
     fn controls(&self) -> u64 {
-        self.gathered(|word| !((word & !HIGH) + LOW * 0x60 | word))
+        self.gathered(|word| !(((word & !HIGH) + LOW * 0x60) | word))
     }
 
     /// The high bit of each byte of what a test makes of the words.
