@@ -6,6 +6,8 @@
 //!   suite ──► stipula run ─► peer      the same ones, or better
 //! ```
 
+#![cfg(test)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;

@@ -5,6 +5,8 @@
 //!   TypeScript, Python, Rust ──► stipula run ──► rooms (rmcp), server-everything (npm)
 //! ```
 
+#![cfg(test)]
+
 use std::path::Path;
 
 use serde_json::{Value, json};
