@@ -44,10 +44,7 @@ pub(super) async fn ask(
     again: bool,
 ) -> Result<Response<Body>, SendError> {
     let (sessions, now) = (&lane.gateway().sessions, lane.doors().clock.now());
-    let session = match headers.contains_key(SESSION) && again {
-        true => sessions.of(lane.id(), &headers, now),
-        false => None,
-    };
+    let session = sessions.of(lane.id(), &headers, now).filter(|_| again);
     let kept = session.map(|session| (session, headers.clone()));
     sessions.redirect(lane.id(), &mut headers, now);
     let tried = headers.get(SESSION).cloned();

@@ -1,6 +1,6 @@
 //! Legacy sessions that outlive their peer's restart: what it takes to open one again.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -28,7 +28,8 @@ pub(super) struct Session {
     pub(super) handshake: Bytes,
     /// Digest of the peer's `result`: a peer that answers otherwise is not the one it was.
     pub(super) result: Digest,
-    opened: UnixMillis,
+    /// When it was last used, in milliseconds.
+    used: AtomicU64,
     successor: Mutex<Option<HeaderValue>>,
     /// Held while the session is opened again, so that it is opened once.
     pub(super) renewing: tokio::sync::Mutex<()>,
@@ -46,7 +47,7 @@ impl Sessions {
         Self { known: Cache::new(room), renewed: AtomicBool::new(false), ttl: Millis(ttl_ms) }
     }
 
-    /// The session that these headers belong to.
+    /// The session that these headers belong to; it is used by that.
     pub(super) fn of(
         &self,
         peer: &PeerId,
@@ -54,7 +55,12 @@ impl Sessions {
         now: UnixMillis,
     ) -> Option<Arc<Session>> {
         let session = self.known.get(&key(peer, headers, headers.get(SESSION)?))?;
-        (now.since(session.opened).0 <= self.ttl.0).then_some(session)
+        let used = UnixMillis(session.used.load(Ordering::Relaxed));
+        if now.since(used).0 > self.ttl.0 {
+            return None;
+        }
+        session.used.store(now.0, Ordering::Relaxed);
+        Some(session)
     }
 
     /// Sends a request of a session that was opened again to the one that stands in for it.
@@ -91,7 +97,7 @@ impl Sessions {
         let session = Session {
             handshake,
             result,
-            opened: now,
+            used: AtomicU64::new(now.0),
             successor: Mutex::new(None),
             renewing: tokio::sync::Mutex::new(()),
         };
@@ -113,4 +119,33 @@ fn key(peer: &PeerId, headers: &HeaderMap, session: &HeaderValue) -> Digest {
         text.push(0);
     }
     Digest::of(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_remembered_while_it_is_used_and_until_it_is_ended() {
+        let (sessions, peer) = (Sessions::new(8, 1_000), PeerId::from("rooms"));
+        let id = HeaderValue::from_static("one");
+        let mut headers = HeaderMap::new();
+        let open = |at| {
+            let headers = HeaderMap::new();
+            let result = Digest::of(b"{}");
+            sessions.remember(&peer, &headers, &id, Bytes::new(), result, UnixMillis(at));
+        };
+        headers.insert(SESSION, id.clone());
+        let known = |at| sessions.of(&peer, &headers, UnixMillis(at)).is_some();
+        open(0);
+        for (at, expected) in
+            [(900, true), (1_800, true), (2_700, true), (3_701, false), (3_702, false)]
+        {
+            assert_eq!(known(at), expected, "{at}");
+        }
+        open(4_000);
+        assert!(known(4_000));
+        sessions.end(&peer, &mut headers.clone(), UnixMillis(4_000));
+        assert!(!known(4_000));
+    }
 }
