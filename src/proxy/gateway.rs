@@ -113,6 +113,23 @@ impl Drop for Place {
     }
 }
 
+/// An agent's connection, counted while it is open.
+#[derive(Debug)]
+pub(super) struct Connected(Metrics);
+
+impl Connected {
+    pub(super) fn new(metrics: &Metrics) -> Self {
+        metrics.connection_opened();
+        Self(metrics.clone())
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.connection_closed();
+    }
+}
+
 /// The data plane on one thread: make one a thread, clone it for each request.
 #[derive(Clone, Debug)]
 pub struct Proxy {

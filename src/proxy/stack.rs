@@ -15,7 +15,7 @@ use super::bind::{self, Bound, InForce};
 use super::call::Call;
 use super::degrade::{self, Outcome, refuse};
 use super::events::{Events, Stopped};
-use super::gateway::{Place, Proxy};
+use super::gateway::{Connected, Place, Proxy};
 use super::judge::{Finding, Judged, judge};
 use super::listing;
 use super::mend;
@@ -51,6 +51,10 @@ impl Handler for Proxy {
             Ok((exchange, Posted::Batch(all))) => batch(exchange, &all, &seen).await,
             Err(refused) => release::refusal(&refused, None, Era::Modern),
         }
+    }
+
+    fn connected(&self) -> impl Send + 'static {
+        Connected::new(&self.gateway.doors.metrics)
     }
 }
 

@@ -73,10 +73,11 @@ impl Acceptor {
                 (place, accepted) = accepted => match accepted {
                     Ok((stream, remote)) => {
                         self.counts.accepted.fetch_add(1, Ordering::Relaxed);
+                        let open = handler.connected();
                         let serving = self.clone().serve(stream, remote, thread, handler.clone());
                         connections.spawn(async move {
                             serving.await;
-                            drop(place);
+                            drop((place, open));
                         });
                     }
                     Err(_) => {

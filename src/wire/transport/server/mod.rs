@@ -34,6 +34,9 @@ pub trait Handler: Clone + Send + 'static {
         request: Request<Body>,
         facts: ConnectionFacts,
     ) -> impl Future<Output = Response<Body>> + Send;
+
+    /// A connection was accepted; what is returned is dropped when it ends.
+    fn connected(&self) -> impl Send + 'static {}
 }
 
 /// What is known of the connection that a request came over.
