@@ -124,7 +124,9 @@ fn compare<P>(name: &str, start: impl Fn(&Path) -> (P, String)) {
         for Difference { check, direct, through } in &better {
             println!("  better: {check:?} {direct:?} -> {through:?}");
         }
-        assert!(exchanges > 0.0, "{name} {revision}: nothing went through the sidecar");
+        let connections = sidecar.metric("stipula_connections_total");
+        let went = exchanges > 0.0 && connections > 0.0;
+        assert!(went, "{name} {revision}: nothing went through the sidecar");
         worse.extend(bad.into_iter().map(|found| {
             format!("{revision} {:?}: {:?} -> {:?}", found.check, found.direct, found.through)
         }));

@@ -191,7 +191,7 @@ impl ServerHandler for Fixture {
             return Ok(round.into());
         }
         if let Some(answer) = self.answers.get(name) {
-            return Ok(value::<CallToolResult>(answer.clone()).into());
+            return Ok(complete::<CallToolResult>(answer.clone()).into());
         }
         if let Some(asked) = self.asks.get(name) {
             return Ok(self.ask(asked, &arguments, &context).await.into());
@@ -204,7 +204,7 @@ impl ServerHandler for Fixture {
         _request: CompleteRequestParams,
         _context: Context,
     ) -> Result<CompleteResult, ErrorData> {
-        Ok(value(json!({"completion": {"values": ["test"], "total": 1, "hasMore": false}})))
+        Ok(complete(json!({"completion": {"values": ["test"], "total": 1, "hasMore": false}})))
     }
 
     async fn set_level(
@@ -243,7 +243,7 @@ impl ServerHandler for Fixture {
             let data = json!({"uri": request.uri});
             return Err(ErrorData::invalid_params("Resource not found", Some(data)));
         }
-        let read: rmcp::model::ReadResourceResult = value(json!({"contents": [found]}));
+        let read: rmcp::model::ReadResourceResult = complete(json!({"contents": [found]}));
         Ok(read.into())
     }
 
@@ -287,7 +287,7 @@ impl ServerHandler for Fixture {
             return Err(invalid(&format!("Unknown prompt: {}", request.name)));
         }
         fill(&mut messages, &request.arguments.unwrap_or_default());
-        let prompt: rmcp::model::GetPromptResult = value(json!({"messages": messages}));
+        let prompt: rmcp::model::GetPromptResult = complete(json!({"messages": messages}));
         Ok(prompt.into())
     }
 
@@ -339,6 +339,12 @@ fn read<T: serde::de::DeserializeOwned>(text: &str) -> T {
 
 fn value<T: serde::de::DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap()
+}
+
+/// A result that is all there; legacy clients are not told so.
+fn complete<T: serde::de::DeserializeOwned>(mut result: Value) -> T {
+    result["resultType"] = json!("complete");
+    value(result)
 }
 
 fn invalid(why: &str) -> ErrorData {
