@@ -11,6 +11,7 @@ use super::events::Events;
 use super::forward::{self, is_event_stream};
 use super::mend::Outgoing;
 use super::relay::executed;
+use super::release::forget_body;
 use super::report::{self, Ended};
 use super::traced;
 use crate::domain::message::{Executed, Verdict};
@@ -62,7 +63,9 @@ pub(super) async fn ask(call: &mut Call, outgoing: Outgoing) -> Result<Raw, Refu
             let why = Refusal::Malformed("expected an event stream that is not packed".to_owned());
             return Err(refuse(call, why, Executed::Unknown, Vec::new()));
         }
-        let (head, body) = response.into_parts();
+        let (mut head, body) = response.into_parts();
+        // An event may leave with other bytes, so nothing that was said about all of them holds.
+        forget_body(&mut head.headers);
         let events = Events::new(body, call.lane.settings().reply_bytes);
         return Ok(Raw::Stream { head, events });
     }

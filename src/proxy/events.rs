@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::Response;
 
 use super::forward::is_event_stream;
+use super::release::forget_body;
 use crate::wire::transport::body::Body;
 use crate::wire::transport::sse::{Event, Splitter, replace_data};
 
@@ -59,7 +60,9 @@ pub(super) fn through(
     mut change: impl FnMut(&Bytes) -> Option<Bytes> + Send + 'static,
 ) -> Response<Body> {
     debug_assert!(is_event_stream(response.headers()));
-    let (head, body) = response.into_parts();
+    let (mut head, body) = response.into_parts();
+    // A message may leave with other bytes, so nothing that was said about all of them holds.
+    forget_body(&mut head.headers);
     let (sender, relayed) = Body::channel(1);
     tokio::spawn(async move {
         let mut events = Events::new(body, limit);
