@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
@@ -83,8 +83,15 @@ impl Answer {
         }
         let body = if self.cut {
             let broken = std::io::Error::other("cut on purpose");
-            let frames = [Ok(Frame::data(self.body)), Err(broken)];
-            StreamBody::new(stream::iter(frames)).boxed_unsync()
+            // What was said so far is on its way before the connection breaks.
+            let rest = stream::once(async {
+                for _ in 0..16 {
+                    tokio::task::yield_now().await;
+                }
+                Err(broken)
+            });
+            let said = stream::iter([Ok(Frame::data(self.body))]);
+            StreamBody::new(said.chain(rest)).boxed_unsync()
         } else {
             whole(self.body)
         };
