@@ -161,9 +161,19 @@ async fn ratios(plan: &Plan) {
         table.print();
         let digest = rounds::digest_micros(kib * KIB);
         let evidence = digest + table.recording("judged");
-        println!("  evidence, us a call: digest {digest:.1} + records = {evidence:.1}");
-        plan.absurd("no contract, ratio (bound 1.10)", table.ratio("no contract"), 4.0);
-        plan.absurd("judged, ratio", table.ratio("judged"), 10.0);
+        println!(
+            "  evidence, us a call (bound 10 at 8 KiB): digest {digest:.1}, all {evidence:.1}"
+        );
+        plan.absurd("no contract, ratio (bound 1.10)", table.ratio("no contract", 0.0), 4.0);
+        plan.absurd("judged with its evidence, ratio", table.ratio("judged", 0.0), 10.0);
+        let bound = match kib {
+            1 => 1.5,
+            8 => 2.4,
+            64 => 5.5,
+            _ => 10.0,
+        };
+        let without = format!("judged, evidence taken off, ratio (bound {bound})");
+        plan.absurd(&without, table.ratio("judged", evidence), 10.0);
     }
     assert!(judged.kept().await > kept, "nothing was judged");
     assert_eq!(free.kept().await, passed, "something was judged under no contract");
@@ -179,5 +189,5 @@ async fn look_up(plan: &Plan) {
         Target::new("many tools", many.address, Some(&many)),
     ];
     let table = rounds::interleaved(&targets, KIB, 16, plan.rounds, plan.window).await;
-    plan.absurd("many tools, ratio to few", table.ratio("many tools"), 2.0);
+    plan.absurd("many tools, ratio to few", table.ratio_on_path("many tools"), 2.0);
 }

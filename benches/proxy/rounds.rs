@@ -105,14 +105,23 @@ impl Table {
         row.map_or(&[], |(_, costs)| costs)
     }
 
-    fn ratios(&self, name: &str) -> Vec<f64> {
+    fn ratios(&self, name: &str, off: f64) -> Vec<f64> {
         let pairs = self.costs(name).iter().zip(self.costs(BARE));
-        pairs.map(|(cost, bare)| cost.cpu / bare.cpu).collect()
+        pairs.map(|(cost, bare)| (cost.cpu - off) / bare.cpu).collect()
     }
 
-    /// The median of the ratios to the bare proxy of the same round.
-    pub(crate) fn ratio(&self, name: &str) -> f64 {
-        median(&mut self.ratios(name))
+    /// The median of the ratios to the bare proxy of the same round, with so many microseconds
+    /// taken off.
+    pub(crate) fn ratio(&self, name: &str, off: f64) -> f64 {
+        median(&mut self.ratios(name, off))
+    }
+
+    /// As [`Table::ratio`], for the threads that serve: what the control plane does beside, for
+    /// instance reading a surface again, is no part of a call.
+    pub(crate) fn ratio_on_path(&self, name: &str) -> f64 {
+        let path = |cost: &Cost| cost.cpu - cost.recording;
+        let pairs = self.costs(name).iter().zip(self.costs(BARE));
+        median(&mut pairs.map(|(cost, bare)| path(cost) / path(bare)).collect::<Vec<_>>())
     }
 
     /// Microseconds a request on the thread that records.
@@ -125,7 +134,7 @@ impl Table {
         for (name, costs) in &self.rows {
             let cpu = median(&mut costs.iter().map(|cost| cost.cpu).collect::<Vec<_>>());
             let rate = median(&mut costs.iter().map(|cost| cost.rate).collect::<Vec<_>>());
-            let mut ratios = self.ratios(name);
+            let mut ratios = self.ratios(name, 0.0);
             let ratio = median(&mut ratios);
             let range = match (ratios.first(), ratios.last()) {
                 (Some(least), Some(most)) => format!("({least:.2}-{most:.2})"),

@@ -13,6 +13,7 @@ use crate::config::{self, PeerFlag};
 const DRAIN: Duration = Duration::from_secs(30);
 
 pub(super) fn run(options: Run, screen: &Screen) -> Result<Answer, Failure> {
+    without_huge_pages();
     let flags = config::Flags {
         config: options.config,
         peers: options.peers.iter().map(|text| PeerFlag::of(text)).collect(),
@@ -24,7 +25,6 @@ pub(super) fn run(options: Run, screen: &Screen) -> Result<Answer, Failure> {
     };
     let settings = config::load(&flags).map_err(|error| Failure::usage(chain(&error)))?;
     settings.start_logs(Screen::wants_colours()).map_err(Failure::usage)?;
-    without_huge_pages();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
