@@ -9,7 +9,7 @@
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 
-use super::admit::{self, Exchange};
+use super::admit::{self, Arrival, Exchange};
 use super::ask::{Raw, answered, ask, passed, rejects};
 use super::bind::{self, Bound, InForce};
 use super::call::Call;
@@ -46,15 +46,21 @@ impl Handler for Proxy {
         if !arrival.speaks_mcp() || !watched {
             return relay::stream(arrival).await;
         }
-        match arrival.read().await {
-            Ok((exchange, Posted::One(envelope))) => one(exchange, envelope, seen, place).await,
-            Ok((exchange, Posted::Batch(all))) => batch(exchange, &all, &seen).await,
-            Err(refused) => release::refusal(&refused, None, Era::Modern),
-        }
+        // Boxed, because what streams through should not carry the room that a call takes.
+        Box::pin(message(arrival, seen, place)).await
     }
 
     fn connected(&self) -> impl Send + 'static {
         Connected::new(&self.gateway.doors.metrics)
+    }
+}
+
+/// A POST that is read, because something may be promised.
+async fn message(arrival: Arrival, seen: InForce, place: Place) -> Response<Body> {
+    match arrival.read().await {
+        Ok((exchange, Posted::One(envelope))) => one(exchange, envelope, seen, place).await,
+        Ok((exchange, Posted::Batch(all))) => batch(exchange, &all, &seen).await,
+        Err(refused) => release::refusal(&refused, None, Era::Modern),
     }
 }
 
