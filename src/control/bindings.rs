@@ -13,7 +13,7 @@ use crate::domain::contract::{Schema, Sealed, Surface, Tool};
 use crate::domain::message::{Digest, ToolName};
 use crate::domain::negotiation::effectively_read_only;
 use crate::domain::routine::CompiledRoutine;
-use crate::live::{Binding, Mode, ToolBinding, ToolState};
+use crate::live::{Binding, Mode, RequestSchema, ToolBinding, ToolState};
 use crate::telemetry::Metrics;
 
 /// Compiled routines, by the contract and the tool they belong to: bounded, the least used goes.
@@ -136,7 +136,7 @@ fn bind(
         name: tool.tool_name(),
         mode,
         reply: contract.reply_schema(tool.name()).and_then(compiled),
-        request: if routine.is_some() { compiled_input(tool) } else { None },
+        request: RequestSchema::of(tool),
         offered_request,
         routine,
         shown_headers: headers_of(tool),

@@ -1,13 +1,13 @@
 //! What is in force for one peer: contract, compiled routines, compiled judges.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::contract::{Contract, Schema};
+use crate::domain::contract::{Contract, Schema, Tool};
 use crate::domain::message::{ToolName, UnixMillis};
 use crate::domain::routine::CompiledRoutine;
 
@@ -51,6 +51,28 @@ pub struct Binding {
     pub changed_offers: HashMap<ToolName, Option<Arc<Schema>>>,
 }
 
+/// A promised input schema that is compiled once, by the first who asks.
+#[derive(Debug)]
+pub struct RequestSchema {
+    tool: Tool,
+    compiled: OnceLock<Option<Schema>>,
+}
+
+impl RequestSchema {
+    /// The schema of this tool's arguments.
+    #[must_use]
+    pub fn of(tool: &Tool) -> Self {
+        Self { tool: tool.clone(), compiled: OnceLock::new() }
+    }
+
+    /// The compiled schema; `None` where the tool declares none that passes the cost gate.
+    #[must_use]
+    pub fn get(&self) -> Option<&Schema> {
+        let compile = || Schema::compile(self.tool.input_schema()?).ok();
+        self.compiled.get_or_init(compile).as_ref()
+    }
+}
+
 /// What is in force for one promised tool.
 #[derive(Debug)]
 pub struct ToolBinding {
@@ -60,8 +82,8 @@ pub struct ToolBinding {
     pub mode: Mode,
     /// The promised output schema, compiled; `None` where none is declared.
     pub reply: Option<Arc<Schema>>,
-    /// The promised input schema, compiled; looked at only when a routine is due.
-    pub request: Option<Arc<Schema>>,
+    /// The promised input schema. Few calls ask for it, so it is compiled when the first one does.
+    pub request: RequestSchema,
     /// The offered input schema, compiled; a mapped request must fit it.
     pub offered_request: Option<Arc<Schema>>,
     /// Carries requests and replies over; `None` is the identity.

@@ -233,7 +233,7 @@ fn ran(rejection: &Rejection) -> Executed {
 }
 
 fn as_promised(call: &Call) -> bool {
-    let Some(promised) = call.bond.tool.request.as_deref() else { return true };
+    let Some(promised) = call.bond.tool.request.get() else { return true };
     let arguments = call.envelope.arguments().unwrap_or_default();
     read(&arguments, call.lane.settings().document, |arguments| admits(promised, arguments))
 }

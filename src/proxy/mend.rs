@@ -73,7 +73,7 @@ fn mapped(call: &Call, limits: Limits, untouched: Outgoing) -> Result<Outgoing, 
     let arguments = untouched.asked.arguments.clone().unwrap_or_default();
     let mut out = Vec::new();
     let target = read(&arguments, limits, |arguments| {
-        let promised = tool.request.as_deref();
+        let promised = tool.request.get();
         if promised.is_some_and(|promised| !admits(promised, arguments)) {
             return Ok(None);
         }

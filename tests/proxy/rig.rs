@@ -10,14 +10,15 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use stipula::domain::contract::Tool;
 use stipula::domain::contract::{
     FirstVersion, ProvenanceKind, Schema, Surface, Tool, first_version,
 };
 use stipula::domain::message::{Clock, Generation, Millis, PeerId, ToolName, UnixMillis};
 use stipula::domain::routine::{CompiledRoutine, ToolRoutine};
 use stipula::live::{
-    Binding, CallFact, Mode, Observation, ObservationKind, Observations, Switchboard, ToolBinding,
-    ToolState,
+    Binding, CallFact, Mode, Observation, ObservationKind, Observations, RequestSchema,
+    Switchboard, ToolBinding, ToolState,
 };
 use stipula::proxy::{Doors, Gateway, Peer, Proxy, Settings};
 use stipula::telemetry::{Metrics, Tracer};
@@ -356,7 +357,7 @@ pub(crate) fn tool() -> ToolBinding {
         name: ToolName::from("search"),
         mode: Mode::Enforce,
         reply: schema("outputSchema"),
-        request: schema("inputSchema"),
+        request: RequestSchema::of(&Tool::from_definition(definition.clone()).unwrap()),
         offered_request: None,
         routine: None,
         shown_headers: Vec::new(),
