@@ -10,7 +10,6 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use stipula::domain::contract::Tool;
 use stipula::domain::contract::{
     FirstVersion, ProvenanceKind, Schema, Surface, Tool, first_version,
 };
