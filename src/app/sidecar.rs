@@ -114,14 +114,7 @@ impl Sidecar {
             told,
         };
         let endpoints = endpoints(&settings)?;
-        let asked = settings.control.peers.iter().zip(&endpoints);
-        let peers = asked
-            .map(|(peer, (_, endpoint))| PeerParts {
-                settings: peer.clone(),
-                client: PeerClient::over_http(Upstream::new(Arc::clone(endpoint))),
-            })
-            .collect();
-        let (control, bindings) = Control::load(parts, peers)?;
+        let (control, bindings) = Control::load(parts, asked(&settings, &endpoints))?;
         let switchboard = Arc::new(Switchboard::new(bindings));
         let gateway = Gateway::new(
             settings.proxy.clone(),
@@ -193,6 +186,16 @@ fn endpoints(settings: &Settings) -> Result<Endpoints, StartError> {
             Endpoint::new(&peer.url, peer.upstream.clone())
                 .map(|endpoint| (peer.url.clone(), Arc::new(endpoint)))
                 .map_err(|source| StartError::Endpoint { peer: peer.id.to_string(), source })
+        })
+        .collect()
+}
+
+fn asked(settings: &Settings, endpoints: &Endpoints) -> Vec<PeerParts> {
+    let peers = settings.control.peers.iter().zip(endpoints);
+    peers
+        .map(|(peer, (_, endpoint))| PeerParts {
+            settings: peer.clone(),
+            client: PeerClient::over_http(Upstream::new(Arc::clone(endpoint))),
         })
         .collect()
 }

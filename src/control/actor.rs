@@ -125,6 +125,8 @@ pub(super) struct Peer {
     pub(super) reviewed_to: u64,
     pub(super) read_at_micros: Option<u64>,
     pub(super) slot_at_micros: Option<u64>,
+    /// When the contract's age was last looked at.
+    pub(super) aged_at_micros: Option<u64>,
     pub(super) reachable: bool,
     pub(super) advisor_calls: u64,
     pub(super) counts: BTreeMap<(String, &'static str), u64>,
@@ -169,6 +171,7 @@ impl Peer {
             reviewed_to: 0,
             read_at_micros: None,
             slot_at_micros: None,
+            aged_at_micros: None,
             reachable: false,
             advisor_calls: 0,
             counts: BTreeMap::new(),
@@ -277,6 +280,7 @@ impl Peer {
         self.window.count_lost(dropped.saturating_sub(self.dropped_before));
         self.dropped_before = dropped;
         self.lapse_proposals();
+        self.look_at_the_expiry(now);
     }
 
     /// Puts what is known in force.

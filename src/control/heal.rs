@@ -9,7 +9,7 @@ use super::handle::HandleError;
 use super::settle::{Case, Settled, held};
 use super::status::Told;
 use crate::domain::contract::{
-    Next, Offer, Provenance, ProvenanceKind, Sealed, Step, Surface, Tool, next_version,
+    Contract, Next, Offer, Provenance, ProvenanceKind, Sealed, Step, Surface, Tool, next_version,
 };
 use crate::domain::drift::{
     Change, DriftEvent, EventState, Outlook, Sighting, Signal, classify, diff,
@@ -337,7 +337,7 @@ impl Peer {
         unaffected: &[&str],
         adopted: Vec<Tool>,
         reference: &str,
-    ) -> crate::domain::contract::Contract {
+    ) -> Contract {
         let mut routine: RoutineDoc = head.routine.clone();
         for tool in unaffected {
             routine.0.remove(*tool);
@@ -352,7 +352,7 @@ impl Peer {
             .chain(unaffected.iter().copied())
             .collect();
         let step = if patches.is_empty() && adopted.is_empty() { Step::Patch } else { Step::Minor };
-        let mut draft = next_version(
+        let draft = next_version(
             head,
             Next {
                 id: self.shared.dice.uuid(),
@@ -372,7 +372,11 @@ impl Peer {
                 },
             },
         );
-        // After a rollback the head is not the highest; a number is never given twice.
+        self.numbered(draft)
+    }
+
+    /// After a rollback the head is not the highest version; a number is never given twice.
+    pub(super) fn numbered(&self, mut draft: Contract) -> Contract {
         if let Some(highest) = self.chain.highest().filter(|top| top.version >= draft.version) {
             draft.version =
                 semver::Version::new(highest.version.major, highest.version.minor + 1, 0);

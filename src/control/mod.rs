@@ -17,6 +17,7 @@ mod advisor;
 mod bindings;
 mod chain;
 mod events;
+mod freshness;
 mod handle;
 mod heal;
 mod intake;

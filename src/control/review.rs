@@ -90,6 +90,7 @@ impl Peer {
         }
         self.compare(caller, since).await;
         self.settle_replies(since);
+        self.renew().await;
     }
 
     /// Compares what is offered now with what the contract in force speaks.
