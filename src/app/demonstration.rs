@@ -36,6 +36,7 @@ impl Demonstration {
         let extras = Extras {
             advisor: Some(Arc::new(RecordedAdvisor::new(answers))),
             store: Some(Arc::new(MemoryStore::default())),
+            ..Extras::default()
         };
         let peer = settings.control.peers[0].id.clone();
         Ok(Self { sidecar: Sidecar::start(settings, extras)?, peer })

@@ -61,6 +61,8 @@ pub enum StartError {
 pub struct Extras {
     /// Who is asked where the matcher cannot decide.
     pub advisor: Option<Arc<dyn Advisor>>,
+    /// The clock; the system's where absent.
+    pub clock: Option<Arc<dyn Clock>>,
     /// The store; the file store of the settings where absent.
     pub store: Option<Arc<dyn Store>>,
 }
@@ -90,7 +92,7 @@ impl Sidecar {
     /// # Errors
     /// [`StartError`]; nothing is left running.
     pub fn start(settings: Settings, extras: Extras) -> Result<Self, StartError> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let clock = extras.clock.unwrap_or_else(|| Arc::new(SystemClock::start()));
         let dice: Arc<dyn Dice> = Arc::new(SystemDice);
         let metrics = Metrics::new();
         let tracer = Tracer::from_environment(&tokio::runtime::Handle::current())?;
