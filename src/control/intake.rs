@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::Instant;
 
 use super::actor::{Peer, Shared};
 use super::advisor::Advisor;
@@ -28,10 +26,6 @@ use crate::wire::protocol::mcp::peer::PeerClient;
 
 /// Observations that wait for an actor; more are dropped and counted.
 const INBOX: usize = 8_192;
-/// Ordinary observations that are taken at once.
-const BATCH: usize = 1_024;
-/// How long the ordinary lane is left alone after a batch.
-const REST: Duration = Duration::from_millis(10);
 
 /// What the room is built from.
 pub struct Parts {
@@ -191,54 +185,30 @@ fn recovered(state: &State, peer: &PeerId, told: &mpsc::UnboundedSender<Told>) -
     }
 }
 
-/// Hands observations on to their peer's actor: the reserved lane at once, the ordinary one in
-/// batches. While it rests nobody listens on the ordinary lane, so a call that ends wakes no thread.
+/// Hands observations on to their peer's actor: the reserved lane first.
 async fn hand_on(
     inboxes: BTreeMap<PeerId, mpsc::Sender<Observation>>,
     mut ordinary: mpsc::Receiver<Observation>,
     mut reserved: mpsc::Receiver<Observation>,
     metrics: Metrics,
 ) {
-    let mut batch = Vec::new();
-    let mut rested = Instant::now();
     loop {
-        let listened = async {
-            tokio::time::sleep_until(rested).await;
-            ordinary.recv_many(&mut batch, BATCH).await
-        };
-        let took = tokio::select! {
+        let observation = tokio::select! {
             biased;
             Some(observation) = reserved.recv() => {
-                named(&inboxes, observation).await;
+                // What a record must name waits for room; it was bounded when it came in.
+                if let Some(inbox) = inboxes.get(&observation.peer) {
+                    let _ = inbox.send(observation).await;
+                }
                 continue;
             }
-            took = listened => took,
+            Some(observation) = ordinary.recv() => observation,
+            else => return,
         };
-        if took == 0 {
-            break;
+        if let Some(inbox) = inboxes.get(&observation.peer)
+            && inbox.try_send(observation).is_err()
+        {
+            metrics.observations_dropped(Dropped::Ordinary);
         }
-        for observation in batch.drain(..) {
-            if let Some(inbox) = inboxes.get(&observation.peer)
-                && inbox.try_send(observation).is_err()
-            {
-                metrics.observations_dropped(Dropped::Ordinary);
-            }
-        }
-        if took < BATCH {
-            rested = Instant::now() + REST;
-        }
-        // More waits after a full batch, but the actors take theirs first.
-        tokio::task::yield_now().await;
-    }
-    while let Some(observation) = reserved.recv().await {
-        named(&inboxes, observation).await;
-    }
-}
-
-/// What a record must name waits for room; it was bounded when it came in.
-async fn named(inboxes: &BTreeMap<PeerId, mpsc::Sender<Observation>>, observation: Observation) {
-    if let Some(inbox) = inboxes.get(&observation.peer) {
-        // An actor that is gone takes nothing any more.
-        let _ = inbox.send(observation).await;
     }
 }
