@@ -136,6 +136,8 @@ pub(super) struct Peer {
     /// approved, when the signal was seen.
     pub(super) going_live: Vec<(String, patch::Sealed, String, Option<u64>)>,
     dropped_before: u64,
+    /// Something was noted that whoever asks has not been shown.
+    pub(super) unshown: bool,
     changed: mpsc::Receiver<()>,
     changes: mpsc::Sender<()>,
 }
@@ -179,6 +181,7 @@ impl Peer {
             generation: Generation::default(),
             going_live: Vec::new(),
             dropped_before: 0,
+            unshown: false,
             changed,
             changes,
         }
@@ -237,7 +240,9 @@ impl Peer {
                 Some(()) = self.changed.recv() => self.pending.asked = true,
                 _ = tick.tick() => {
                     self.look_at_the_time();
-                    self.show();
+                    if std::mem::take(&mut self.unshown) {
+                        self.show();
+                    }
                 }
                 _ = evidence.tick() => self.write_counts().await,
             }

@@ -19,6 +19,7 @@ const LISTINGS_MAX: usize = 256;
 impl Peer {
     /// Notes one observation. Nothing here waits: what must be awaited is left pending.
     pub(super) fn note(&mut self, observation: Observation) {
+        self.unshown = true;
         match observation.kind {
             ObservationKind::FirstUse(caller) => {
                 if self.chain.head().is_none() && self.settings.seal == SealPolicy::FirstUse {
