@@ -27,6 +27,8 @@ impl Peer {
                 }
             }
             ObservationKind::ListChanged => self.pending.asked = true,
+            // Whoever asked may have gone.
+            ObservationKind::Mark(taken) => drop(taken.send(())),
             ObservationKind::Listing(listing) => self.note_listing(listing),
             ObservationKind::Call(call) => self.note_call(call, observation.at),
         }

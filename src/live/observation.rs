@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::contract::Violation;
 use crate::domain::message::{Digest, Executed, Generation, PeerId, ToolName, UnixMillis, Verdict};
@@ -34,6 +34,8 @@ pub enum ObservationKind {
     Listing(ListingFact),
     /// The peer said its tools changed.
     ListChanged,
+    /// Answered when everything that was told before it has been taken.
+    Mark(oneshot::Sender<()>),
 }
 
 /// One `tools/call` that ended.
