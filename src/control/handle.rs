@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use tokio::sync::{mpsc, oneshot};
 
+use super::lag::Lag;
 use super::scribe::Scribe;
 use super::status::{ApprovalStatus, PeerStatus, Status, Why};
 use crate::domain::drift::DriftEvent;
@@ -68,6 +69,7 @@ pub(super) struct PeerView {
 pub struct Handle {
     pub(super) lines: Arc<BTreeMap<PeerId, Line>>,
     pub(super) scribe: Scribe,
+    pub(super) lag: Lag,
 }
 
 impl std::fmt::Debug for Handle {
@@ -208,6 +210,7 @@ impl Handle {
         command: impl FnOnce(Answer) -> Command,
     ) -> Result<String, HandleError> {
         let line = self.lines.get(peer).ok_or_else(|| HandleError::NoPeer(peer.to_string()))?;
+        self.lag.catch_up().await;
         let (answer, answered) = oneshot::channel();
         line.commands.send(command(answer)).await.map_err(|_| HandleError::Stopped)?;
         answered.await.map_err(|_| HandleError::Stopped)?

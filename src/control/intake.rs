@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 
 use super::actor::{Peer, Shared};
 use super::advisor::Advisor;
@@ -14,6 +16,7 @@ use super::bindings::RoutineCache;
 use super::chain::Chain;
 use super::events::Events;
 use super::handle::{Command, Handle, Line};
+use super::lag::{Behind, Lag};
 use super::scribe::Scribe;
 use super::settings::{PeerSettings, Settings};
 use super::status::Told;
@@ -26,6 +29,10 @@ use crate::wire::protocol::mcp::peer::PeerClient;
 
 /// Observations that wait for an actor; more are dropped and counted.
 const INBOX: usize = 8_192;
+/// Ordinary observations that are taken at once.
+const BATCH: usize = 1_024;
+/// How long the ordinary lane is left alone after a batch.
+const REST: Duration = Duration::from_millis(10);
 
 /// What the room is built from.
 pub struct Parts {
@@ -128,8 +135,10 @@ impl Control {
             actors.spawn(peer.run(Arc::clone(switchboard), inbox, commands, every));
         }
         let metrics = self.parts.metrics;
-        let intake = tokio::spawn(hand_on(inboxes, ordinary, reserved, metrics));
-        (Handle { lines: Arc::new(self.lines), scribe }, Running { intake, actors })
+        let (lag, behind) = Lag::new();
+        let intake = tokio::spawn(hand_on(inboxes, ordinary, reserved, behind, metrics));
+        let handle = Handle { lines: Arc::new(self.lines), scribe, lag: lag.clone() };
+        (handle, Running { intake, actors, lag })
     }
 }
 
@@ -137,11 +146,13 @@ impl Control {
 pub struct Running {
     intake: JoinHandle<()>,
     actors: JoinSet<()>,
+    lag: Lag,
 }
 
 impl Running {
     /// Ends the actors: they take what waits, write it down and stop.
     pub async fn finish(mut self) {
+        self.lag.catch_up().await;
         // Without the intake the inboxes end, and with them the actors.
         self.intake.abort();
         while self.actors.join_next().await.is_some() {}
@@ -185,30 +196,64 @@ fn recovered(state: &State, peer: &PeerId, told: &mpsc::UnboundedSender<Told>) -
     }
 }
 
-/// Hands observations on to their peer's actor: the reserved lane first.
+/// Hands observations on to their peer's actor: the reserved lane at once, the ordinary one in
+/// batches. While it rests nobody listens on the ordinary lane, so a call that ends wakes no thread;
+/// who asks or stops the control plane has it caught up first.
 async fn hand_on(
     inboxes: BTreeMap<PeerId, mpsc::Sender<Observation>>,
     mut ordinary: mpsc::Receiver<Observation>,
     mut reserved: mpsc::Receiver<Observation>,
+    mut behind: Behind,
     metrics: Metrics,
 ) {
+    let mut batch = Vec::new();
+    let mut rested = Instant::now();
     loop {
-        let observation = tokio::select! {
+        let listened = async {
+            tokio::time::sleep_until(rested).await;
+            ordinary.recv_many(&mut batch, BATCH).await
+        };
+        let took = tokio::select! {
             biased;
             Some(observation) = reserved.recv() => {
-                // What a record must name waits for room; it was bounded when it came in.
-                if let Some(inbox) = inboxes.get(&observation.peer) {
-                    let _ = inbox.send(observation).await;
-                }
+                surely(&inboxes, observation).await;
                 continue;
             }
-            Some(observation) = ordinary.recv() => observation,
-            else => return,
+            Some(caught_up) = behind.recv() => {
+                while let Ok(observation) = ordinary.try_recv() {
+                    surely(&inboxes, observation).await;
+                }
+                // Who asked may have gone; the facts are where they belong.
+                let _ = caught_up.send(());
+                continue;
+            }
+            took = listened => took,
         };
-        if let Some(inbox) = inboxes.get(&observation.peer)
-            && inbox.try_send(observation).is_err()
-        {
-            metrics.observations_dropped(Dropped::Ordinary);
+        if took == 0 {
+            break;
         }
+        for observation in batch.drain(..) {
+            if let Some(inbox) = inboxes.get(&observation.peer)
+                && inbox.try_send(observation).is_err()
+            {
+                metrics.observations_dropped(Dropped::Ordinary);
+            }
+        }
+        if took < BATCH {
+            rested = Instant::now() + REST;
+        }
+        // More waits after a full batch, but the actors take theirs first.
+        tokio::task::yield_now().await;
+    }
+    while let Some(observation) = reserved.recv().await {
+        surely(&inboxes, observation).await;
+    }
+}
+
+/// Waits for room: what a record must name was bounded when it came in.
+async fn surely(inboxes: &BTreeMap<PeerId, mpsc::Sender<Observation>>, observation: Observation) {
+    if let Some(inbox) = inboxes.get(&observation.peer) {
+        // An actor that is gone takes nothing any more.
+        let _ = inbox.send(observation).await;
     }
 }

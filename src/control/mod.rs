@@ -21,6 +21,7 @@ mod freshness;
 mod handle;
 mod heal;
 mod intake;
+mod lag;
 mod note;
 mod obey;
 mod replay;
