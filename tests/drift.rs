@@ -215,7 +215,7 @@ async fn agents_at_full_speed_do_not_notice_a_change_that_heals() {
         assert_eq!(events.len(), 1, "{events:?}");
         assert_eq!(events[0]["state"], "resolved", "{events:?}");
         assert_eq!(events[0]["type"], "schema", "{events:?}");
-        assert_eq!(sidecar.status().await["version"], "1.1.0");
+        sidecar.until("the healed version", has_version("1.1.0")).await;
         let name = r#"stipula_patch_duration_seconds_sum{approval="auto"}"#;
         micros.push(sidecar.metric(name).await * 1e6);
         println!("run {run}: {calls} calls, 0 failed; {line}");

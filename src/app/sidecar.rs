@@ -98,11 +98,9 @@ impl Sidecar {
         let dice: Arc<dyn Dice> = Arc::new(SystemDice);
         let metrics = Metrics::new();
         let tracer = Tracer::from_environment(&tokio::runtime::Handle::current())?;
-        let store: Arc<dyn Store> = match extras.store {
+        let store = match extras.store {
             Some(store) => store,
-            None => {
-                Arc::new(FileStore::open(&settings.store, Arc::clone(&clock), Arc::clone(&dice))?)
-            }
+            None => opened(&settings, &clock, &dice)?,
         };
         let (observations, ordinary, reserved) =
             Observations::bounded(ORDINARY_LANE, RESERVED_LANE);
@@ -193,6 +191,16 @@ impl Sidecar {
         let _ = tokio::task::spawn_blocking(move || self.control.join()).await;
         cut
     }
+}
+
+/// The state directory of the settings.
+fn opened(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    dice: &Arc<dyn Dice>,
+) -> Result<Arc<dyn Store>, StoreError> {
+    let store = FileStore::open(&settings.store, Arc::clone(clock), Arc::clone(dice))?;
+    Ok(Arc::new(store))
 }
 
 type Endpoints = Vec<(String, Arc<Endpoint>)>;
