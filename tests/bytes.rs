@@ -173,8 +173,11 @@ fn head(said: &Said) -> String {
     String::from_utf8_lossy(&said.body[..said.body.len().min(400)]).into_owned()
 }
 
+/// What it is called, and what the peer answers to a request with this id.
+type Row = (&'static str, fn(&str) -> Answer);
+
 /// Bodies that are no reply to the request.
-fn malformed() -> Vec<(&'static str, fn(&str) -> Answer)> {
+fn malformed() -> Vec<Row> {
     vec![
         ("truncated text", |id| {
             let message = reply(id, r#"{"ok":true}"#);
