@@ -2,7 +2,6 @@
 
 #![cfg(test)]
 
-#[allow(dead_code, reason = "every test uses a part of the stage")]
 mod stage;
 
 use std::sync::Arc;
