@@ -58,6 +58,8 @@ pub(super) struct ToolLife {
     pub(super) kept: bool,
     /// The patch in force, under watch while it is young.
     pub(super) live: Option<patch::Live>,
+    /// Calls that failed since the newest event of this tool was opened.
+    pub(super) failed: u64,
     /// The offered meaning that was last judged, where it could not be healed.
     pub(super) judged: Option<Digest>,
     /// What is in force, to be taken over while nothing changed.
@@ -71,6 +73,7 @@ impl Default for ToolLife {
             revision: 0,
             kept: false,
             live: None,
+            failed: 0,
             judged: None,
             binding: None,
         }
@@ -309,11 +312,13 @@ impl Peer {
             let approval = if by == "gate" { Approval::Auto } else { Approval::Person };
             let micros = since.map_or(0, |since| now.saturating_sub(since));
             self.shared.metrics.patched(approval, micros);
+            let mut failed = 0;
             if let Some(life) = self.tools.get_mut(tool.as_str()) {
                 life.live = Some(sealed.go_live(self.generation, rule));
+                failed = std::mem::take(&mut life.failed);
             }
             let peer = self.settings.id.clone();
-            self.tell(Told::Healed { peer, tool, version: version.clone(), micros });
+            self.tell(Told::Healed { peer, tool, version: version.clone(), micros, failed });
         }
     }
 

@@ -237,6 +237,10 @@ impl Peer {
         match self.events.see(event) {
             Seen::Joined(id) => id,
             Seen::Opened(event) => {
+                if let Some(life) = event.tool.as_deref().and_then(|tool| self.tools.get_mut(tool))
+                {
+                    life.failed = 0;
+                }
                 self.shared.peer_metrics.drift_event(event.drift_type, event.severity);
                 if let Some(since) = since {
                     let now = self.shared.clock.monotonic_micros();

@@ -64,6 +64,9 @@ impl Peer {
         if call.first_kept {
             self.note_kept(&call.tool);
         }
+        if call.verdict == Verdict::Refused || call.rejection.is_some() {
+            self.tools.entry(call.tool.clone()).or_default().failed += 1;
+        }
         self.note_exception(&call);
         self.note_signals(&call);
         self.note_watch(&call);

@@ -141,6 +141,8 @@ pub enum Told {
         version: String,
         /// From the first sighting to the swap.
         micros: u64,
+        /// Calls of the tool that failed meanwhile.
+        failed: u64,
     },
     /// A tool changed and a person must decide.
     Waits {
@@ -184,9 +186,13 @@ impl std::fmt::Display for Told {
                 write!(f, "{peer}: sealed {tools} {plural} as v{version}")
             }
             Self::LeftOut { peer, tool, why } => write!(f, "{peer}: {tool} is left out: {why}"),
-            Self::Healed { peer, tool, version, micros } => {
+            Self::Healed { peer, tool, version, micros, failed } => {
                 let millis = micros.div_ceil(1_000);
-                write!(f, "{peer}: healed {tool} as v{version} in {millis} ms, 0 failed calls")
+                let calls = if *failed == 1 { "call" } else { "calls" };
+                write!(
+                    f,
+                    "{peer}: healed {tool} as v{version} in {millis} ms, {failed} failed {calls}"
+                )
             }
             Self::Waits { peer, tool, why } => write!(f, "{peer}: {tool} waits for you: {why}"),
             Self::Unhealable { peer, tool, why } => {

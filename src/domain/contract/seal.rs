@@ -300,11 +300,16 @@ fn signature_faults(contract: &Contract) -> Option<SealFault> {
             Some(fault("/signing", "expected no key and no signature beside the algorithm sha256"))
         }
         (SigningAlgorithm::Ed25519, Some(key), Some(signature)) => {
-            let (Ok(key), Ok(signature)) = (hex::decode(key), hex::decode(signature)) else {
-                return Some(fault("/signing", "expected key and signature in hexadecimal"));
+            // One spelling alone, so that no byte of a sealed file can change unseen.
+            let lower = |text: &str| !text.bytes().any(|byte| byte.is_ascii_uppercase());
+            let (Ok(bytes_of_key), Ok(bytes), true) =
+                (hex::decode(key), hex::decode(signature), lower(key) && lower(signature))
+            else {
+                let what = "expected key and signature in lower-case hexadecimal";
+                return Some(fault("/signing", what));
             };
             let signed = signed_bytes(&contract.hash);
-            UnparsedPublicKey::new(&ED25519, key).verify(&signed, &signature).err().map(|_| {
+            UnparsedPublicKey::new(&ED25519, bytes_of_key).verify(&signed, &bytes).err().map(|_| {
                 fault(
                     "/signing/signature",
                     "the signature is not one of this key over this contract",
