@@ -154,8 +154,17 @@ impl Sealed {
         Tape::default()
             .read(text, Limits::default())
             .map_err(|error| SealError::Unreadable(error.to_string()))?;
-        let contract = serde_json::from_slice(text)
-            .map_err(|error| SealError::Unreadable(error.to_string()))?;
+        let unreadable = |error: serde_json::Error| SealError::Unreadable(error.to_string());
+        let written: Value = serde_json::from_slice(text).map_err(unreadable)?;
+        let contract: Contract = serde_json::from_slice(text).map_err(unreadable)?;
+        // Ids, times and digests can be spelled in several ways that mean the same. A sealed file has
+        // one, so that no byte of it can change unseen.
+        let said = serde_json::to_value(&contract).map_err(unreadable)?;
+        if let Some(at) = differs(&written, &said) {
+            let what =
+                "expected the spelling that sealing writes, got another one of the same value";
+            return Err(SealError::Faults(vec![fault(&at, what)]));
+        }
         Self::open(contract)
     }
 
@@ -192,6 +201,26 @@ pub fn seal(mut contract: Contract, signer: Option<&Signer>) -> Result<Sealed, S
     contract.signing.signature = signer.map(|signer| signer.sign(&contract.hash));
     // What was made is held to the same checks as what a stranger hands in.
     Sealed::open(contract)
+}
+
+/// JSON Pointer to the first difference.
+fn differs(one: &Value, other: &Value) -> Option<String> {
+    let below = |name: &str, found: String| {
+        format!("/{}{found}", name.replace('~', "~0").replace('/', "~1"))
+    };
+    match (one, other) {
+        (Value::Object(a), Value::Object(b)) if a.len() == b.len() => {
+            a.iter().find_map(|(name, a)| {
+                let b = b.get(name).unwrap_or(&Value::Null);
+                differs(a, b).map(|found| below(name, found))
+            })
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            let mut pairs = a.iter().zip(b).enumerate();
+            pairs.find_map(|(at, (a, b))| differs(a, b).map(|found| below(&at.to_string(), found)))
+        }
+        _ => (one != other).then(String::new),
+    }
 }
 
 fn fault(pointer: &str, what: impl Into<String>) -> SealFault {
