@@ -45,7 +45,8 @@ fn every_text_of_the_parsing_suite_is_read_or_refused_as_pinned() {
         let text = std::fs::read(&path).unwrap();
         let mut tape = Tape::default();
         let fault = tape.read(&text, Limits::default()).err().map(|error| error.fault);
-        let outcome = decisions.get(name.as_str()).copied().unwrap_or(match name.as_bytes()[0] {
+        let outcome = decisions.get(name.as_str()).copied();
+        let outcome = outcome.unwrap_or_else(|| match name.as_bytes()[0] {
             b'y' => "accepted",
             b'n' => "refused",
             _ => panic!("{name} is not decided"),
