@@ -2,18 +2,20 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::TryFutureExt as _;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_util::io::InspectWriter;
+use tower::timeout::error::Elapsed;
+use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _};
 
 use super::pool::{Connection, Http1};
 use super::{Endpoint, SendError, Sent};
@@ -30,25 +32,48 @@ fn unreachable(why: impl std::fmt::Display) -> SendError {
 }
 
 /// A new connection, ready for a request.
-pub(super) async fn dial(endpoint: &Endpoint) -> Result<Connection, SendError> {
+pub(super) async fn dial(endpoint: &Arc<Endpoint>) -> Result<Connection, SendError> {
     let settings = endpoint.settings();
-    let stream = tokio::time::timeout(settings.connect, connect(endpoint))
-        .await
-        .map_err(|_| unreachable(format_args!("no connection within {:?}", settings.connect)))?
-        .map_err(unreachable)?;
+    let connecting = within(settings.connect, "connection", connect);
+    let stream = connecting.oneshot(Arc::clone(endpoint)).await?;
     let Some((name, config)) = endpoint.tls() else {
         return speak(endpoint, stream, settings.http2).await;
     };
-    let handshake = TlsConnector::from(Arc::clone(config)).connect(name.clone(), stream);
-    let stream = tokio::time::timeout(settings.handshake, handshake)
-        .await
-        .map_err(|_| unreachable(format_args!("no TLS within {:?}", settings.handshake)))?
-        .map_err(|error| unreachable(format_args!("TLS: {error}")))?;
+    let connector = TlsConnector::from(Arc::clone(config));
+    let name = name.clone();
+    let securing = within(settings.handshake, "TLS", |stream| {
+        let handshake = connector.connect(name.clone(), stream);
+        handshake.map_err(|error| format!("TLS: {error}"))
+    });
+    let stream = securing.oneshot(stream).await?;
     let http2 = settings.http2 || stream.get_ref().1.alpn_protocol() == Some(b"h2");
     speak(endpoint, stream, http2).await
 }
 
-async fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
+/// A step that has this long; `what` names what it is to bring.
+fn within<R, F, A, T, E>(
+    time: Duration,
+    what: &'static str,
+    step: F,
+) -> impl Service<R, Response = T, Error = SendError, Future: Send>
+where
+    F: FnMut(R) -> A,
+    A: Future<Output = Result<T, E>> + Send,
+    E: Into<BoxError>,
+{
+    ServiceBuilder::new()
+        .map_err(move |error: BoxError| {
+            if error.is::<Elapsed>() {
+                unreachable(format_args!("no {what} within {time:?}"))
+            } else {
+                unreachable(error)
+            }
+        })
+        .timeout(time)
+        .service_fn(step)
+}
+
+async fn connect(endpoint: Arc<Endpoint>) -> io::Result<TcpStream> {
     let (host, port) = endpoint.host_and_port();
     let stream = match host.parse::<IpAddr>() {
         Ok(address) => TcpStream::connect(SocketAddr::new(address, port)).await?,
@@ -83,8 +108,12 @@ where
         tokio::spawn(driver);
         return Ok(Connection::Http2(sender));
     }
+    // So that a failed request knows whether anything of it had left.
     let written = Arc::new(AtomicU64::new(0));
-    let stream = Counted { stream, written: Arc::clone(&written) };
+    let counter = Arc::clone(&written);
+    let stream = InspectWriter::new(stream, move |bytes: &[u8]| {
+        counter.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    });
     let (sender, driver) = http1::Builder::new()
         .max_buf_size(BUFFER)
         .max_header_size(settings.head_bytes as usize)
@@ -94,61 +123,4 @@ where
         .map_err(unreachable)?;
     tokio::spawn(driver);
     Ok(Connection::Http1(Http1 { sender, written }))
-}
-
-/// Counts what is written, so that a failed request knows whether anything of it had left.
-struct Counted<S> {
-    stream: S,
-    written: Arc<AtomicU64>,
-}
-
-impl<S> Counted<S> {
-    fn count(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(bytes)) = polled {
-            self.written.fetch_add(bytes as u64, Ordering::Relaxed);
-        }
-        polled
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.count(polled)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.count(polled)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
 }
