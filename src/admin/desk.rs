@@ -1,5 +1,6 @@
 //! The routes, one table; each answers with JSON and says what to do where it refuses.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tower::service_fn;
 
 use super::token::Token;
 use crate::control::{Handle, HandleError};
@@ -14,7 +16,7 @@ use crate::domain::message::{Digest, PeerId};
 use crate::live::{Mode, Switchboard};
 use crate::telemetry::Metrics;
 use crate::wire::transport::body::Body;
-use crate::wire::transport::server::{ConnectionFacts, Handler};
+use crate::wire::transport::server::{Answering, ConnectionFacts, Handler};
 
 /// Longest body of a decision, in bytes.
 const BODY_BYTES: usize = 64 * 1024;
@@ -49,11 +51,15 @@ impl Desk {
 }
 
 impl Handler for Desk {
-    async fn handle(self, request: Request<Body>, facts: ConnectionFacts) -> Response<Body> {
-        match self.answer(request, facts).await {
-            Ok(answer) => answer,
-            Err(refusal) => refusal.response(),
-        }
+    fn connected(&self, facts: ConnectionFacts) -> impl Answering {
+        let desk = self.clone();
+        service_fn(move |request| {
+            let desk = desk.clone();
+            async move {
+                let answer = desk.answer(request, facts).await;
+                Ok::<_, Infallible>(answer.unwrap_or_else(Refusal::response))
+            }
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use crate::proxy::{Doors, Gateway, Peer, Proxy};
 use crate::store::{FileStore, Store, StoreError};
 use crate::telemetry::{Metrics, TraceError, Tracer};
 use crate::wire::protocol::mcp::peer::PeerClient;
-use crate::wire::transport::server::{ServeError, Server, serve};
+use crate::wire::transport::server::{House, ServeError, Server, serve};
 use crate::wire::transport::upstream::{Endpoint, EndpointError, Upstream};
 
 /// Ordinary observations that wait between the planes; more are dropped and counted.
@@ -142,9 +142,11 @@ impl Sidecar {
             .recv()
             .map_err(|gone| StartError::Thread(std::io::Error::other(gone.to_string())))?;
         let token = admin::Token::of(&settings.store.dir, settings.keep_state)?;
-        let desk = admin::Desk::new(handle.clone(), metrics, token, Arc::clone(&switchboard));
-        let doors = serve(settings.admin.clone(), move |_| desk.clone())?;
-        let data = serve(settings.listen.clone(), move |_| Proxy::new(&gateway))?;
+        let desk =
+            admin::Desk::new(handle.clone(), metrics.clone(), token, Arc::clone(&switchboard));
+        let doors = serve(settings.admin.clone(), House::default(), move |_| desk.clone())?;
+        let house = House { metrics: Some(metrics) };
+        let data = serve(settings.listen.clone(), house, move |_| Proxy::new(&gateway))?;
         Ok(Self {
             proxy: data.local_addr(),
             admin: doors.local_addr(),

@@ -41,14 +41,14 @@ pub(super) struct Exchange {
 /// Finds the peer, and its path for the request; `None` where no peer has that name.
 pub(super) fn route(proxy: Proxy, request: Request<Body>) -> Option<Arrival> {
     let (mut parts, body) = request.into_parts();
-    if !proxy.gateway.routed_by_name() {
+    if !proxy.gateway().routed_by_name() {
         return Some(Arrival { lane: Lane::new(proxy, 0), parts, body });
     }
     let path_and_query = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let inner = path_and_query.strip_prefix('/')?;
     let end = inner.find(['/', '?']).unwrap_or(inner.len());
     let (name, rest) = inner.split_at(end);
-    let index = proxy.gateway.peers.iter().position(|gate| gate.peer.id.as_str() == name)?;
+    let index = proxy.gateway().peers.iter().position(|gate| gate.peer.id.as_str() == name)?;
     let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
     parts.uri = Uri::try_from(rest).ok()?;
     Some(Arrival { lane: Lane::new(proxy, index), parts, body })

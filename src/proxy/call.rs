@@ -8,7 +8,7 @@ use http::request::Parts;
 
 use super::admit::Exchange;
 use super::bind::Bond;
-use super::gateway::{Lane, Place};
+use super::gateway::Lane;
 use crate::domain::message::{Code, Executed, ToolName, Verdict, VerdictNote};
 use crate::domain::policy::Caller;
 use crate::live::{Mode, ToolState};
@@ -37,7 +37,6 @@ pub(super) struct Call {
     /// Where the exchange is sampled.
     pub(super) span: Option<ExchangeSpan>,
     _permit: BodyPermit,
-    _place: Place,
 }
 
 /// What was sent to the peer.
@@ -68,7 +67,6 @@ impl Call {
         envelope: Envelope,
         caller: Arc<Caller>,
         bond: Bond,
-        place: Place,
         span: Option<ExchangeSpan>,
     ) -> Self {
         let Exchange { lane, mut parts, permit, read_at, .. } = exchange;
@@ -87,7 +85,6 @@ impl Call {
             times,
             span,
             _permit: permit,
-            _place: place,
         }
     }
 

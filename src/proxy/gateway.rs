@@ -1,7 +1,7 @@
 //! What all threads share, and what one exchange sees of it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::session::Sessions;
@@ -10,6 +10,7 @@ use crate::domain::message::{Clock, PeerId};
 use crate::live::{Observations, Switchboard};
 use crate::telemetry::{Metrics, PeerMetrics, Tracer};
 use crate::wire::transport::budget::BodyBudget;
+use crate::wire::transport::places::Places;
 use crate::wire::transport::upstream::{Endpoint, Upstream};
 
 /// How long a body waits for memory before it is refused.
@@ -49,9 +50,9 @@ pub struct Gateway {
     pub(super) peers: Vec<Gate>,
     pub(super) budget: BodyBudget,
     pub(super) sessions: Sessions,
+    pub(super) places: Places,
     started: u64,
-    called: AtomicUsize,
-    in_flight: AtomicUsize,
+    called: AtomicBool,
 }
 
 /// One peer as the path sees it.
@@ -77,8 +78,8 @@ impl Gateway {
             budget: BodyBudget::new(settings.held_bytes, HELD_PATIENCE),
             sessions: Sessions::new(settings.sessions, settings.session_ttl_ms),
             started: doors.clock.monotonic_micros(),
-            called: AtomicUsize::new(0),
-            in_flight: AtomicUsize::new(0),
+            places: Places::new(settings.exchanges),
+            called: AtomicBool::new(false),
             settings,
             doors,
         })
@@ -90,51 +91,21 @@ impl Gateway {
 
     /// Tells the time to the first answered call, once.
     pub(super) fn answered(&self, now: u64) {
-        if self.called.load(Ordering::Relaxed) == 0 && self.called.swap(1, Ordering::Relaxed) == 0 {
+        if !self.called.load(Ordering::Relaxed) && !self.called.swap(true, Ordering::Relaxed) {
             self.doors.metrics.first_call(now.saturating_sub(self.started));
         }
     }
-
-    /// A place among the exchanges in flight; `None` where all are taken.
-    pub(super) fn place(self: &Arc<Self>) -> Option<Place> {
-        let place = Place(Arc::clone(self));
-        let taken = self.in_flight.fetch_add(1, Ordering::Relaxed);
-        (taken < self.settings.exchanges).then_some(place)
-    }
 }
 
-/// A place among the exchanges in flight; given back when dropped.
-#[derive(Debug)]
-pub(super) struct Place(Arc<Gateway>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// An agent's connection, counted while it is open.
-#[derive(Debug)]
-pub(super) struct Connected(Metrics);
-
-impl Connected {
-    pub(super) fn new(metrics: &Metrics) -> Self {
-        metrics.connection_opened();
-        Self(metrics.clone())
-    }
-}
-
-impl Drop for Connected {
-    fn drop(&mut self) {
-        self.0.connection_closed();
-    }
-}
-
-/// The data plane on one thread: make one a thread, clone it for each request.
+/// The data plane on one thread: make one a thread, clone it for each request. The count of its clones
+/// is the thread's own, so that threads do not wait for one another's.
 #[derive(Clone, Debug)]
-pub struct Proxy {
-    pub(super) gateway: Arc<Gateway>,
-    pub(super) upstreams: Arc<[Upstream]>,
+pub struct Proxy(Arc<Thread>);
+
+#[derive(Debug)]
+struct Thread {
+    gateway: Arc<Gateway>,
+    upstreams: Vec<Upstream>,
 }
 
 impl Proxy {
@@ -142,7 +113,12 @@ impl Proxy {
     #[must_use]
     pub fn new(gateway: &Arc<Gateway>) -> Self {
         let way = |gate: &Gate| Upstream::new(Arc::clone(&gate.peer.endpoint));
-        Self { upstreams: gateway.peers.iter().map(way).collect(), gateway: Arc::clone(gateway) }
+        let upstreams = gateway.peers.iter().map(way).collect();
+        Self(Arc::new(Thread { gateway: Arc::clone(gateway), upstreams }))
+    }
+
+    pub(super) fn gateway(&self) -> &Arc<Gateway> {
+        &self.0.gateway
     }
 }
 
@@ -159,23 +135,23 @@ impl Lane {
     }
 
     pub(super) fn gateway(&self) -> &Arc<Gateway> {
-        &self.proxy.gateway
+        self.proxy.gateway()
     }
 
     pub(super) fn settings(&self) -> &Settings {
-        &self.proxy.gateway.settings
+        &self.proxy.gateway().settings
     }
 
     pub(super) fn doors(&self) -> &Doors {
-        &self.proxy.gateway.doors
+        &self.proxy.gateway().doors
     }
 
     pub(super) fn gate(&self) -> &Gate {
-        &self.proxy.gateway.peers[self.index]
+        &self.proxy.gateway().peers[self.index]
     }
 
     pub(super) fn upstream(&self) -> &Upstream {
-        &self.proxy.upstreams[self.index]
+        &self.proxy.0.upstreams[self.index]
     }
 
     pub(super) fn id(&self) -> &PeerId {

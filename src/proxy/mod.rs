@@ -1,9 +1,9 @@
 //! The data plane: every exchange in a straight line, from the agent to its peer and back.
 //!
 //! ```text
-//!   admit ─► bind ─► mend ─► forward ─► judge ─► degrade ─► release
-//!             ▲                            │
-//!        switchboard                 observation ─► control
+//!   entry ─► admit ─► bind ─► mend ─► forward ─► judge ─► degrade ─► release
+//!                      ▲                            │
+//!                 switchboard                 observation ─► control
 //! ```
 //!
 //! Never here: a disk, a model, a wait without a bound, a reply re-serialised that kept its promise.
@@ -13,6 +13,7 @@ mod ask;
 mod bind;
 mod call;
 mod degrade;
+mod entry;
 mod events;
 mod forward;
 mod gateway;

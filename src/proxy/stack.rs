@@ -15,7 +15,7 @@ use super::bind::{self, Bound, InForce};
 use super::call::Call;
 use super::degrade::{self, Outcome, refuse};
 use super::events::{Events, Stopped};
-use super::gateway::{Connected, Place, Proxy};
+use super::gateway::Proxy;
 use super::judge::{Finding, Judged, judge};
 use super::listing;
 use super::mend;
@@ -29,48 +29,33 @@ use crate::live::ObservationKind;
 use crate::telemetry::names;
 use crate::wire::protocol::mcp::{Envelope, Method, Posted, Refusal, Refused, Shape};
 use crate::wire::transport::body::{Body, BodySender};
-use crate::wire::transport::server::{ConnectionFacts, Handler};
 use crate::wire::transport::sse::{Event, encode, replace_data};
 
-impl Handler for Proxy {
-    async fn handle(self, request: Request<Body>, _facts: ConnectionFacts) -> Response<Body> {
-        let Some(place) = self.gateway.place() else {
-            let text = "too many exchanges at once\n";
-            return release::plain(StatusCode::SERVICE_UNAVAILABLE, text);
-        };
-        let Some(arrival) = admit::route(self, request) else {
-            return release::plain(StatusCode::NOT_FOUND, "no peer has this name\n");
-        };
-        let seen = bind::now(&arrival.lane);
-        let watched = seen.sealed() || arrival.lane.gate().peer.seal_on_first_use;
-        if !arrival.speaks_mcp() || !watched {
-            return relay::stream(arrival).await;
-        }
-        // Boxed, because what streams through should not carry the room that a call takes.
-        Box::pin(message(arrival, seen, place)).await
+/// One exchange, to the head of its answer.
+pub(super) async fn exchange(proxy: Proxy, request: Request<Body>) -> Response<Body> {
+    let Some(arrival) = admit::route(proxy, request) else {
+        return release::plain(StatusCode::NOT_FOUND, "no peer has this name\n");
+    };
+    let seen = bind::now(&arrival.lane);
+    let watched = seen.sealed() || arrival.lane.gate().peer.seal_on_first_use;
+    if !arrival.speaks_mcp() || !watched {
+        return relay::stream(arrival).await;
     }
-
-    fn connected(&self) -> impl Send + 'static {
-        Connected::new(&self.gateway.doors.metrics)
-    }
+    // Boxed, because what streams through should not carry the room that a call takes.
+    Box::pin(message(arrival, seen)).await
 }
 
 /// A POST that is read, because something may be promised.
-async fn message(arrival: Arrival, seen: InForce, place: Place) -> Response<Body> {
+async fn message(arrival: Arrival, seen: InForce) -> Response<Body> {
     match arrival.read().await {
-        Ok((exchange, Posted::One(envelope))) => one(exchange, envelope, seen, place).await,
+        Ok((exchange, Posted::One(envelope))) => one(exchange, envelope, seen).await,
         Ok((exchange, Posted::Batch(all))) => batch(exchange, &all, &seen).await,
         Err(refused) => release::refusal(&refused, None, Era::Modern),
     }
 }
 
 /// One message, by what it asks for.
-async fn one(
-    exchange: Exchange,
-    envelope: Envelope,
-    seen: InForce,
-    place: Place,
-) -> Response<Body> {
+async fn one(exchange: Exchange, envelope: Envelope, seen: InForce) -> Response<Body> {
     match (envelope.shape, envelope.method) {
         (Shape::Request, Method::ToolsCall) => {
             let span = traced::started(&exchange, &envelope);
@@ -80,7 +65,7 @@ async fn one(
             drop(received);
             match seen.tool(envelope.name.as_deref()) {
                 Bound::Tool(bond) => {
-                    let call = Call::new(exchange, envelope, caller, bond, place, span);
+                    let call = Call::new(exchange, envelope, caller, bond, span);
                     called(call).await
                 }
                 Bound::Hidden => {

@@ -169,6 +169,36 @@ async fn a_peer_that_is_away_is_an_error_with_the_requests_id() {
 }
 
 #[tokio::test]
+async fn an_exchange_has_its_place_until_its_answer_has_ended() {
+    let settings = Settings { exchanges: 1, ..Default::default() };
+    let rig = Rig::with(settings, Some(bound(tool())), |asked| {
+        if asked.method == "GET" { Answer::open_stream() } else { Answer::json(GOOD) }
+    })
+    .await;
+    // A stream whose head was answered long ago is an exchange all the same.
+    let stream = rig.caller().open("GET", "/mcp", &[], "").await;
+    let refused = rig.post(CALL).await;
+    assert_eq!((refused.status, &refused.headers["retry-after"]), (503, &"1".parse().unwrap()));
+    assert_eq!(
+        refused.json(),
+        json!({"jsonrpc": "2.0", "error": {
+            "code": -32603, "message": "too many exchanges at once; try again",
+        }})
+    );
+    assert!(rig.metrics.render().contains("stipula_limits_total{limit=\"exchanges\"} 1\n"));
+    drop(stream);
+    let served = async {
+        while rig.post(CALL).await.status == 503 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(served).await;
+    for _ in 0..3 {
+        assert_eq!(&rig.post(CALL).await.text[..], GOOD.as_bytes());
+    }
+}
+
+#[tokio::test]
 async fn a_session_survives_its_peers_restart() {
     let restarted = Arc::new(AtomicBool::new(false));
     let after = Arc::clone(&restarted);

@@ -21,7 +21,7 @@ use stipula::live::{
 };
 use stipula::proxy::{Doors, Gateway, Peer, Proxy, Settings};
 use stipula::telemetry::{Metrics, Tracer};
-use stipula::wire::transport::server::{self, Server, serve};
+use stipula::wire::transport::server::{self, House, Server, serve};
 use stipula::wire::transport::upstream::{self, Endpoint};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -75,6 +75,11 @@ impl Answer {
         Self(bytes, true)
     }
 
+    /// A stream that begins and does not end.
+    pub(crate) fn open_stream() -> Self {
+        Self(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n".to_vec(), false)
+    }
+
     /// A body that is announced longer than it is.
     pub(crate) fn cut(body: &str) -> Self {
         let head = format!(
@@ -107,6 +112,7 @@ struct PeerState {
 
 /// Everything a test needs to hold.
 pub(crate) struct Rig {
+    pub(crate) metrics: Metrics,
     pub(crate) board: Arc<Switchboard>,
     pub(crate) ordinary: mpsc::Receiver<Observation>,
     pub(crate) reserved: mpsc::Receiver<Observation>,
@@ -162,11 +168,12 @@ impl Rig {
         let bindings = binding.map(|binding| (peer(), Arc::new(binding)));
         let board = Arc::new(Switchboard::new(bindings.into_iter().collect()));
         let (observations, ordinary, reserved) = Observations::bounded(64, 64);
+        let metrics = Metrics::new();
         let doors = Doors {
             switchboard: Arc::clone(&board),
             observations: observations.clone(),
             clock: Arc::new(Ticking(tokio::time::Instant::now())),
-            metrics: Metrics::new(),
+            metrics: metrics.clone(),
             tracer: Tracer::off(),
         };
         let proxied = Peer { id: peer(), endpoint: Arc::new(endpoint), seal_on_first_use: true };
@@ -176,8 +183,9 @@ impl Rig {
             threads: Some(1),
             ..server::Settings::default()
         };
-        let server = serve(listen, move |_| Proxy::new(&gateway)).unwrap();
-        Self { board, ordinary, reserved, left: left_out, observations, asked, server }
+        let house = House { metrics: Some(metrics.clone()) };
+        let server = serve(listen, house, move |_| Proxy::new(&gateway)).unwrap();
+        Self { metrics, board, ordinary, reserved, left: left_out, observations, asked, server }
     }
 
     /// What the peer was asked so far.

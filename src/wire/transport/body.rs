@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, Sleep};
 
 use super::budget::BodyPermit;
@@ -81,6 +81,8 @@ pub struct Body {
     source: Source,
     /// Memory that the bytes were granted; given back when they were sent.
     permit: Option<BodyPermit>,
+    /// The place of its exchange; given back with the body.
+    place: Option<OwnedSemaphorePermit>,
     /// Set by the server on replies, so that it knows which connections are at work.
     at_end: Option<AtEnd>,
 }
@@ -123,13 +125,19 @@ impl Body {
     }
 
     const fn of(source: Source) -> Self {
-        Self { source, permit: None, at_end: None }
+        Self { source, permit: None, place: None, at_end: None }
     }
 
     /// Keeps the memory permit until the body was sent or dropped.
     #[must_use]
     pub fn holding(mut self, permit: BodyPermit) -> Self {
         self.permit = Some(permit);
+        self
+    }
+
+    /// Keeps the place of its exchange.
+    pub(super) fn in_place(mut self, place: Option<OwnedSemaphorePermit>) -> Self {
+        self.place = place;
         self
     }
 

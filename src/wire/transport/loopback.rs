@@ -1,37 +1,36 @@
 //! Servers on loopback for the tests of this room.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{Request, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::body::Body;
 use super::budget::{BodyBudget, collect};
-use super::server::{self, ConnectionFacts, Handler, Server};
+use super::server::{self, Answering, ConnectionFacts, Handler, Server};
 use super::upstream::{Endpoint, Upstream};
 
 /// A handler that is a function.
-pub(crate) struct Answering<F>(Arc<F>);
+pub(crate) struct Function<F>(Arc<F>);
 
-impl<F> Clone for Answering<F> {
+impl<F> Clone for Function<F> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<F, A> Handler for Answering<F>
+impl<F, A> Handler for Function<F>
 where
     F: Fn(Request<Body>) -> A + Send + Sync + 'static,
-    A: Future<Output = Response<Body>> + Send,
+    A: Future<Output = Response<Body>> + Send + 'static,
 {
-    fn handle(
-        self,
-        request: Request<Body>,
-        _: ConnectionFacts,
-    ) -> impl Future<Output = Response<Body>> + Send {
-        (self.0)(request)
+    fn connected(&self, _: ConnectionFacts) -> impl Answering {
+        let function = Arc::clone(&self.0);
+        tower::service_fn(move |request| function(request).map(Ok::<_, Infallible>))
     }
 }
 
@@ -50,8 +49,8 @@ where
     F: Fn(Request<Body>) -> A + Send + Sync + 'static,
     A: Future<Output = Response<Body>> + Send + 'static,
 {
-    let handler = Answering(Arc::new(answer));
-    server::serve(settings, move |_| handler.clone()).unwrap()
+    let handler = Function(Arc::new(answer));
+    server::serve(settings, server::House::default(), move |_| handler.clone()).unwrap()
 }
 
 /// Serves on one thread on any free port.

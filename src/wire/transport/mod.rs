@@ -1,7 +1,7 @@
 //! What carries bytes: HTTP on both sides, event streams, child processes.
 //!
 //! ```text
-//!   accept ─► watch (timers) ─► hyper ─► strict ─► Handler ─► Upstream ─► pool ─► hyper
+//!   accept ─► watch (timers) ─► hyper ─► strict ─► Service ─► Upstream ─► pool ─► hyper
 //!                                          Body in, Body out, never a queue without an end
 //! ```
 //!
@@ -15,6 +15,7 @@ pub mod guard;
 pub mod hop_by_hop;
 #[cfg(test)]
 pub(crate) mod loopback;
+pub mod places;
 pub mod server;
 pub mod sse;
 pub mod stdio;

@@ -1,4 +1,4 @@
-//! One request: its shape, whose it is, the handler, and what an unwinding one leaves.
+//! One request: its shape, whose it is, the service, and what an unwinding one leaves.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -7,23 +7,26 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
+use tower::ServiceExt as _;
 
 use super::watched::Vital;
-use super::{ConnectionFacts, Counts, Handler, Settings};
+use super::{Answering, ConnectionFacts, Counts, Settings};
 use crate::domain::message::Code;
 use crate::wire::transport::body::{Body, Pace};
 use crate::wire::transport::strict::{self, Shape};
 
 /// JSON-RPC's "invalid request".
 const INVALID: i32 = -32600;
+/// JSON-RPC's "internal error".
+const INTERNAL: i32 = -32603;
 
 /// What the requests of a connection share.
 #[derive(Clone)]
-pub(super) struct Desk<H> {
-    pub(super) handler: H,
+pub(super) struct Desk<S> {
+    pub(super) service: S,
     pub(super) facts: ConnectionFacts,
     pub(super) vital: Arc<Vital>,
     pub(super) settings: Arc<Settings>,
@@ -31,7 +34,7 @@ pub(super) struct Desk<H> {
     pub(super) counts: Arc<Counts>,
 }
 
-impl<H: Handler> Desk<H> {
+impl<S: Answering> Desk<S> {
     pub(super) async fn answer(
         self,
         request: Request<Incoming>,
@@ -49,14 +52,24 @@ impl<H: Handler> Desk<H> {
             refused
         } else {
             let body = Body::incoming(incoming, Some(self.pace), None);
-            let handled = self.handler.handle(Request::from_parts(head, body), self.facts);
-            // A handler holds nothing that others see half-changed: its state is its own clone.
-            AssertUnwindSafe(handled).catch_unwind().await.unwrap_or_else(|_unwound| {
-                self.counts.unwound.fetch_add(1, Ordering::Relaxed);
-                let mut response = Response::new(Body::empty());
-                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                response
-            })
+            let answering = self.service.oneshot(Request::from_parts(head, body));
+            // A service holds nothing that others see half-changed: its state is its own clone.
+            match AssertUnwindSafe(answering).catch_unwind().await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(shed)) => {
+                    self.counts.shed.fetch_add(1, Ordering::Relaxed);
+                    let text = shed.to_string();
+                    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, INTERNAL, &text);
+                    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+                    response
+                }
+                Err(_unwound) => {
+                    self.counts.unwound.fetch_add(1, Ordering::Relaxed);
+                    let mut response = Response::new(Body::empty());
+                    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                    response
+                }
+            }
         };
         Ok(response.map(|body| body.telling(at_end)))
     }

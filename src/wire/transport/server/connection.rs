@@ -17,7 +17,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::answer::Desk;
 use super::watched::{Vital, Watched};
-use super::{ConnectionFacts, Counts, Handler, Settings};
+use super::{Answering, ConnectionFacts, Counts, Handler, House, Settings};
+use crate::telemetry::Metrics;
 use crate::wire::transport::body::Pace;
 
 /// After accepting failed (no file descriptors), this passes before it is tried again.
@@ -27,6 +28,7 @@ const BREATHER: Duration = Duration::from_millis(20);
 #[derive(Clone)]
 pub(super) struct Acceptor {
     settings: Arc<Settings>,
+    house: House,
     tls: Option<TlsAcceptor>,
     counts: Arc<Counts>,
     /// `Some` once the server is to end, with how long requests in flight may take.
@@ -39,6 +41,7 @@ pub(super) struct Acceptor {
 impl Acceptor {
     pub(super) fn new(
         settings: Settings,
+        house: House,
         tls: Option<Arc<rustls::ServerConfig>>,
         counts: Arc<Counts>,
         stopping: watch::Receiver<Option<Duration>>,
@@ -52,6 +55,7 @@ impl Acceptor {
             http: http(&settings),
             places: Arc::new(Semaphore::new(settings.connections)),
             tls: tls.map(TlsAcceptor::from),
+            house,
             settings: Arc::new(settings),
             pace: Arc::new(pace),
             counts,
@@ -73,7 +77,7 @@ impl Acceptor {
                 (place, accepted) = accepted => match accepted {
                     Ok((stream, remote)) => {
                         self.counts.accepted.fetch_add(1, Ordering::Relaxed);
-                        let open = handler.connected();
+                        let open = self.house.metrics.clone().map(Open::new);
                         let serving = self.clone().serve(stream, remote, thread, handler.clone());
                         connections.spawn(async move {
                             serving.await;
@@ -106,9 +110,10 @@ impl Acceptor {
         let _ = stream.set_nodelay(true);
         let tls = self.tls.clone();
         let vital = Arc::<Vital>::default();
+        let facts = ConnectionFacts { remote, local, tls: tls.is_some(), thread };
         let desk = Desk {
-            handler,
-            facts: ConnectionFacts { remote, local, tls: tls.is_some(), thread },
+            service: handler.connected(facts),
+            facts,
             vital: Arc::clone(&vital),
             settings: Arc::clone(&self.settings),
             pace: Arc::clone(&self.pace),
@@ -134,10 +139,10 @@ impl Acceptor {
     }
 
     /// Whatever ends a connection, the agent sees it; there is nobody else to tell.
-    async fn speak<S, H>(&self, stream: S, desk: Desk<H>)
+    async fn speak<I, S>(&self, stream: I, desk: Desk<S>)
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        H: Handler,
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Answering,
     {
         let watched = Watched::new(stream, Arc::clone(&desk.vital), Arc::clone(&self.settings));
         let service = service_fn(move |request| desk.clone().answer(request));
@@ -148,6 +153,22 @@ impl Acceptor {
             _ = stopping.wait_for(Option::is_some) => connection.as_mut().graceful_shutdown(),
         }
         let _ = connection.await;
+    }
+}
+
+/// A connection, counted while it is open.
+struct Open(Metrics);
+
+impl Open {
+    fn new(metrics: Metrics) -> Self {
+        metrics.connection_opened();
+        Self(metrics)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connection_closed();
     }
 }
 

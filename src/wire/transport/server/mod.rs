@@ -1,11 +1,11 @@
-//! Listens, and hands each request to a handler on the thread that accepted it.
+//! Listens, and hands each request to a service on the thread that accepted it.
 //!
 //! ```text
-//!   one thread a core: listener ─► accept ─► watch (timers, raw head) ─► hyper ─► strict, guard ─► Handler
+//!   one thread a core: listener ─► accept ─► watch (timers, raw head) ─► hyper ─► strict, guard ─► Answering
 //!                         └── stop: no more connections, requests in flight end, the rest is cut
 //! ```
 //!
-//! Never here: a connection without a timer, an unwinding handler that ends the process.
+//! Never here: a connection without a timer, an unwinding service that ends the process.
 
 mod answer;
 mod connection;
@@ -20,23 +20,36 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use tokio::sync::{mpsc, watch};
+use tower::Service;
 
 use self::connection::Acceptor;
 use super::body::Body;
 use super::guard;
 use super::tls::{self, TlsError};
+use crate::telemetry::Metrics;
 
-/// Answers requests. One value for each thread, cloned for each request.
+/// Makes what answers the requests of a connection. One value for each thread.
 pub trait Handler: Clone + Send + 'static {
-    /// Answers one request; never fails, a failure is an answer too. Dropped when the agent leaves.
-    fn handle(
-        self,
-        request: Request<Body>,
-        facts: ConnectionFacts,
-    ) -> impl Future<Output = Response<Body>> + Send;
-
     /// A connection was accepted; what is returned is dropped when it ends.
-    fn connected(&self) -> impl Send + 'static {}
+    fn connected(&self, facts: ConnectionFacts) -> impl Answering;
+}
+
+/// Answers the requests of one connection: a tower service. It is cloned for each request, and a call is
+/// dropped when the agent leaves. Its error is "not now": the agent gets a 503 that says why.
+pub trait Answering:
+    Service<Request<Body>, Response = Response<Body>, Error: std::error::Error, Future: Send>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Answering for S where
+    S: Service<Request<Body>, Response = Response<Body>, Error: std::error::Error, Future: Send>
+        + Clone
+        + Send
+        + 'static
+{
 }
 
 /// What is known of the connection that a request came over.
@@ -143,14 +156,23 @@ pub enum ServeError {
     Thread(#[source] std::io::Error),
 }
 
+/// What a listener tells the house. By default it tells nobody.
+#[derive(Clone, Debug, Default)]
+pub struct House {
+    /// Where agents' connections are counted.
+    pub metrics: Option<Metrics>,
+}
+
 /// Counts of what went wrong on the listener; read them at any time.
 #[derive(Debug, Default)]
 pub struct Counts {
     /// Connections accepted.
     pub accepted: AtomicU64,
-    /// Requests refused before the handler saw them (shape, host, origin).
+    /// Requests refused before the service saw them (shape, host, origin).
     pub refused: AtomicU64,
-    /// Handlers that unwound.
+    /// Requests that the service did not take.
+    pub shed: AtomicU64,
+    /// Services that unwound.
     pub unwound: AtomicU64,
     /// Connections closed by a timer.
     pub timed_out: AtomicU64,
@@ -198,7 +220,7 @@ impl Server {
 ///
 /// # Errors
 /// See [`ServeError`]; nothing is left running.
-pub fn serve<H, M>(settings: Settings, make: M) -> Result<Server, ServeError>
+pub fn serve<H, M>(settings: Settings, house: House, make: M) -> Result<Server, ServeError>
 where
     H: Handler,
     M: Fn(usize) -> H + Send + Sync + 'static,
@@ -213,7 +235,7 @@ where
     let (stop, stopping) = watch::channel(None);
     let (alive, running) = mpsc::channel(1);
     let counts = Arc::<Counts>::default();
-    let acceptor = Acceptor::new(settings, tls.transpose()?, Arc::clone(&counts), stopping);
+    let acceptor = Acceptor::new(settings, house, tls.transpose()?, Arc::clone(&counts), stopping);
     let make = Arc::new(make);
     for (thread, listener) in listeners.into_iter().enumerate() {
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -1,3 +1,4 @@
+use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -9,7 +10,9 @@ use tokio::sync::mpsc;
 
 use crate::wire::transport::body::{Body, BodyError};
 use crate::wire::transport::loopback::{raw, serve, serve_with, settings, upstream, whole};
-use crate::wire::transport::server::{ConnectionFacts, Handler, ServeError, Server};
+use crate::wire::transport::server::{
+    Answering, ConnectionFacts, Handler, House, ServeError, Server,
+};
 
 #[tokio::test]
 async fn a_body_goes_there_and_back() {
@@ -34,7 +37,7 @@ async fn a_taken_port_is_an_error_that_names_it() {
         settings.threads = Some(threads);
         let first = serve_with(settings.clone(), |_| async { Response::new(Body::empty()) });
         settings.listen = first.local_addr();
-        let second = crate::wire::transport::server::serve(settings, |_| Never);
+        let second = crate::wire::transport::server::serve(settings, House::default(), |_| Never);
         let Err(ServeError::Bind { address, .. }) = second else { panic!("{second:?}") };
         assert_eq!(address, first.local_addr());
     }
@@ -44,8 +47,8 @@ async fn a_taken_port_is_an_error_that_names_it() {
 struct Never;
 
 impl Handler for Never {
-    async fn handle(self, _: Request<Body>, _: ConnectionFacts) -> Response<Body> {
-        Response::new(Body::empty())
+    fn connected(&self, _: ConnectionFacts) -> impl Answering {
+        tower::service_fn(|_| async { Ok::<_, Infallible>(Response::new(Body::empty())) })
     }
 }
 
