@@ -1,8 +1,8 @@
 //! What must not be lost: the ledger as the one record of truth, content-addressed files beside it.
 //!
 //! ```text
-//!   Record ──► append (one fdatasync a group) ──► ledger/ ──► replay ──► State
-//!                          └── checkpoint ──► checkpoints/     └──► contracts/, routines/ (written after)
+//!   Record ──► append (one fdatasync a group) ──► ledger/ ──► acknowledged ──► replay ──► State
+//!                                                    └──► checkpoints/, contracts/, routines/ (follow)
 //! ```
 //!
 //! Never here: an acknowledgement before the bytes are durable; anything read back from disk that
@@ -42,7 +42,7 @@ impl Default for Settings {
 /// How sure an append must be before it is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// On disk, with a checkpoint: seals, moves of a head, decisions.
+    /// On disk, and a checkpoint follows: seals, moves of a head, decisions.
     Synced,
     /// In the page cache; synced with the next group.
     Batched,
@@ -108,8 +108,8 @@ pub trait Store: Send + Sync {
     /// `from` is not the head is a [`StoreError::Conflict`], and nothing is written.
     fn append(&self, records: &[Record], durability: Durability) -> Result<(), StoreError>;
 
-    /// Seals: appends `records` in one synced group if the head of `peer` still is `expected_head`,
-    /// then writes the contract's and the routine's files. Among the records is a `HeadMoved`, and
+    /// Seals: appends `records` in one synced group if the head of `peer` still is `expected_head`.
+    /// The contract's and the routine's files are written from them afterwards. Among the records is a `HeadMoved`, and
     /// before it a `Sealed` unless an earlier contract is taken up again; the rest explains them.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! Writing: one write a batch, one sync for all who wait for one.
+//! Writing: one write a batch, one sync for all who wait for one. The checkpoint is written behind
+//! the sync and synced in turn, on the trail: what it vouches for is on the disk by then.
 //!
 //! ```text
 //!   append A ─ write ─┐                        ┌─ A returns
@@ -16,6 +17,7 @@ use crate::domain::message::{Digest, PeerId};
 use crate::store::{Durability, State, StoreError};
 
 use super::scan::{Checkpoint, Copy, Layout, copies, segments};
+use super::trail::{Noted, Written};
 use super::{FileStore, disk, load};
 
 /// Where the ledger stands: what was written, and how much of it is vouched for.
@@ -30,7 +32,9 @@ pub(super) struct Book {
     pub(super) checkpoints: Arc<File>,
     pub(super) checkpoint_head: Head,
     pub(super) checkpoint_bytes: u64,
-    /// The newest checkpoint that is on the disk.
+    /// How much of the checkpoints is on the disk.
+    pub(super) noted: Arc<Noted>,
+    /// How far the ledger is on the disk: everything up to here was acknowledged.
     pub(super) durable: Checkpoint,
     /// Somebody waits on the disk.
     pub(super) syncing: bool,
@@ -115,15 +119,33 @@ impl Book {
         Ok(())
     }
 
+    /// Writes the checkpoint of what is on the disk now.
+    fn vouch(&mut self, layout: &Layout, target: Checkpoint) -> Result<Written, StoreError> {
+        let mut line = Vec::new();
+        let head = write_line(self.checkpoint_head, &target.text(), &mut line);
+        let mut file = self.checkpoints.as_ref();
+        file.write_all(&line).map_err(disk::io("writing", &layout.checkpoint_file()))?;
+        self.checkpoint_head = head;
+        self.checkpoint_bytes += line.len() as u64;
+        self.durable = target;
+        Ok(Written {
+            file: Arc::clone(&self.checkpoints),
+            bytes: self.checkpoint_bytes,
+            noted: Arc::clone(&self.noted),
+        })
+    }
+
     fn fail(&mut self, why: &dyn std::fmt::Display) {
         self.epoch += 1;
         self.failed = Some(why.to_string());
     }
 
-    /// Cuts everything that no checkpoint on the disk vouches for: after a failed sync, what the
-    /// system shows of it may never have reached the disk. Returns how many bytes that were.
+    /// Cuts everything that is not known to be on the disk: after a failed sync, what the system
+    /// shows of it may never have reached it. Returns how many bytes of the ledger that were; a
+    /// checkpoint that is cut is made again.
     fn cut_back(&self, layout: &Layout) -> Result<u64, StoreError> {
-        let mut lost = cut_to(&layout.checkpoint_file(), self.checkpoint_bytes)?;
+        cut_to(&layout.checkpoint_file(), self.noted.bytes())?;
+        let mut lost = 0;
         let (numbers, _) = segments(layout)?;
         for number in numbers.into_iter().rev() {
             let path = layout.segment(number);
@@ -180,11 +202,12 @@ impl FileStore {
             return Ok(());
         }
         self.settle(book, batch.head.seq)?;
-        self.copy(&batch.copies);
+        self.trail.copy(batch.copies);
         Ok(())
     }
 
-    /// Returns once the record of this number is on the disk, with a checkpoint that vouches for it.
+    /// Returns once the record of this number is on the disk and a checkpoint that vouches for it is
+    /// written.
     pub(super) fn settle<'s>(
         &'s self,
         mut book: MutexGuard<'s, Book>,
@@ -209,21 +232,18 @@ impl FileStore {
                 segment: book.segment,
                 bytes: book.bytes,
             };
-            let mut line = Vec::new();
-            let noted = write_line(book.checkpoint_head, &target.text(), &mut line);
-            let (ledger, checkpoints) = (book.file.clone(), Arc::clone(&book.checkpoints));
+            let ledger = book.file.clone();
             drop(book);
-            let synced = self.sync(ledger.as_deref(), &checkpoints, &line);
+            let synced = ledger.as_deref().map_or(Ok(()), File::sync_data);
             book = self.lock_book();
             book.syncing = false;
             self.synced.notify_all();
-            match synced {
-                Ok(()) if book.epoch == epoch => {
-                    book.durable = target;
-                    book.checkpoint_head = noted;
-                    book.checkpoint_bytes += line.len() as u64;
-                }
-                Ok(()) => {}
+            let same = book.epoch == epoch;
+            let vouched = synced
+                .map_err(disk::io("syncing", &self.layout.ledger()))
+                .and_then(|()| same.then(|| book.vouch(&self.layout, target)).transpose());
+            match vouched {
+                Ok(written) => written.into_iter().for_each(|written| self.trail.sync(written)),
                 Err(error) => {
                     book.fail(&error);
                     // At once, so that a process that starts next does not believe what it sees;
@@ -235,32 +255,33 @@ impl FileStore {
         }
     }
 
-    fn sync(
-        &self,
-        ledger: Option<&File>,
-        mut checkpoints: &File,
-        line: &[u8],
-    ) -> Result<(), StoreError> {
-        if let Some(ledger) = ledger {
-            ledger.sync_data().map_err(disk::io("syncing", &self.layout.ledger()))?;
-        }
-        let noted = checkpoints.write_all(line).and_then(|()| checkpoints.sync_data());
-        noted.map_err(disk::io("syncing", &self.layout.checkpoint_file()))
-    }
-
     /// The book, after the directory was read and checked again where a write had failed.
     fn usable(&self) -> Result<MutexGuard<'_, Book>, StoreError> {
         let mut book = self.lock_book();
+        if let (None, Some(why)) = (&book.failed, book.noted.failure()) {
+            book.fail(&why);
+        }
         while book.failed.is_some() && book.syncing {
             book = self.synced.wait(book).unwrap_or_else(PoisonError::into_inner);
         }
         if book.failed.is_none() {
             return Ok(book);
         }
+        // The copies are read and made below; two must not write one file.
+        self.trail.catch_up();
         let cut = book.cut_back(&self.layout)?;
-        let epoch = book.epoch;
+        let (epoch, durable) = (book.epoch, book.durable);
         let (read, torn) = load::load(&self.layout)?;
-        *book = Book { epoch, ..read };
+        if (read.head.seq, read.head.hash) != (durable.records, durable.head) {
+            let file = self.layout.name(&self.layout.segment(read.segment));
+            let what = format!(
+                "it ends after record {}, and {} were acknowledged",
+                read.head.seq, durable.records
+            );
+            return Err(StoreError::Damaged { file, what });
+        }
+        // The newest checkpoint may be older than what was acknowledged, and is cut back to no more.
+        *book = Book { epoch, durable, ..read };
         let recovered = book.batch(&[self.recovered(cut + torn)])?;
         book.write(&self.layout, self.segment_bytes, &recovered.text)?;
         book.head = recovered.head;
@@ -270,16 +291,5 @@ impl FileStore {
     fn lost(&self, book: &Book) -> StoreError {
         let why = book.failed.clone().unwrap_or_else(|| "an earlier write failed".to_owned());
         disk::io("syncing", &self.layout.ledger())(std::io::Error::other(why))
-    }
-
-    /// Writes the files that belong to records which are durable. One that cannot be written is
-    /// made at the next start: the record is the truth.
-    fn copy(&self, copies: &[Copy]) {
-        for copy in copies {
-            let path = self.layout.root.join(&copy.name);
-            if let Err(error) = disk::write_whole(&path, &copy.text) {
-                tracing::warn!(file = copy.name, %error, "not written; it is made at the next start");
-            }
-        }
     }
 }

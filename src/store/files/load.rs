@@ -13,6 +13,7 @@ use super::scan::{
     Checkpoint, Copy, End, Layout, LedgerEnd, Met, Vouchers, copies, segments, walk_checkpoints,
     walk_ledger,
 };
+use super::trail::Noted;
 
 /// Reads and checks the directory, cuts what an interrupted write left, and makes copies that are
 /// missing. Returns what is true, and how many bytes were cut.
@@ -44,6 +45,7 @@ pub(super) fn load(layout: &Layout) -> Result<(Book, u64), StoreError> {
         checkpoints: Arc::new(disk::open_append(&layout.checkpoint_file())?),
         checkpoint_head: noted.head,
         checkpoint_bytes: noted.whole,
+        noted: Noted::up_to(noted.whole),
         durable: newest,
         syncing: false,
         epoch: 0,

@@ -1,20 +1,23 @@
 //! The state directory of one sidecar.
 //!
 //! ```text
-//!   append ──► ledger/NNNNNNNN.jsonl ──► fdatasync ──► checkpoints/ ──► fdatasync ──► acknowledged
-//!                 one write a batch       one for all who wait              │
-//!   seal   ──────────────────────────────────────────────────────────► contracts/, routines/
-//!   open   ──► every line, checkpoint and copy is checked ──► State      (written after, from the record)
+//!   append ──► ledger/NNNNNNNN.jsonl ──► fdatasync ──► checkpoints/ ──► acknowledged
+//!                 one write a batch   one for all who wait   │ written
+//!   trail  ◄─────────────────────────────────────────────────┘
+//!      └──► checkpoints/ synced; contracts/, routines/ written from the record, each whole
+//!   open   ──► every line, checkpoint and copy is checked ──► State
 //! ```
 //!
 //! Never here: a second sync on a descriptor that failed one; a file that has its name before it is
-//! whole; a byte below the newest checkpoint that is cut or mended.
+//! whole; a byte that was acknowledged and is cut or mended; an acknowledgement that waits for a
+//! copy.
 
 mod commit;
 mod disk;
 mod load;
 mod read;
 mod scan;
+mod trail;
 
 pub(super) use disk::{io, names};
 pub(super) use scan::{
@@ -30,6 +33,7 @@ use crate::domain::message::{Clock, Dice, Digest, PeerId};
 
 use super::{Durability, Settings, State, Store, StoreError};
 use commit::Book;
+use trail::Trail;
 
 /// A state directory that this process owns.
 #[derive(Debug)]
@@ -40,6 +44,7 @@ pub struct FileStore {
     dice: Arc<dyn Dice>,
     book: Mutex<Book>,
     synced: Condvar,
+    trail: Trail,
     // Held for its lock; the system lets go of it when the process ends, however it ends.
     _lock: File,
 }
@@ -59,6 +64,7 @@ impl FileStore {
         disk::make_dir(&layout.root)?;
         let lock = disk::lock(&layout.root)?;
         let (book, lost) = load::load(&layout)?;
+        let trail = Trail::start(layout.clone())?;
         let store = Self {
             layout,
             segment_bytes: settings.segment_bytes,
@@ -66,6 +72,7 @@ impl FileStore {
             dice,
             book: Mutex::new(book),
             synced: Condvar::new(),
+            trail,
             _lock: lock,
         };
         if lost > 0 {
