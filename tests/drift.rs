@@ -11,7 +11,9 @@ use tokio::sync::Notify;
 
 const AGENTS: usize = 16;
 /// Runs over which the time from sighting to swap is told.
-const RUNS: usize = 5;
+const RUNS: usize = 11;
+/// The stages of a heal, as the metric names them.
+const STAGES: [&str; 7] = ["notice", "read", "decide", "replay", "advise", "seal", "swap"];
 
 fn search(input: &Value, required: &[&str], output: &Value) -> Value {
     let promised: Vec<&String> = output.as_object().unwrap().keys().collect();
@@ -198,7 +200,7 @@ async fn records(state: &std::path::Path, kind: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn agents_at_full_speed_do_not_notice_a_change_that_heals() {
-    let mut micros = Vec::new();
+    let (mut micros, mut stages) = (Vec::new(), vec![Vec::new(); STAGES.len()]);
     for run in 0..RUNS {
         let peer = Peer::start(first(), as_first).await;
         let state = tempfile::tempdir().unwrap();
@@ -218,12 +220,25 @@ async fn agents_at_full_speed_do_not_notice_a_change_that_heals() {
         sidecar.until("the healed version", has_version("1.1.0")).await;
         let name = r#"stipula_patch_duration_seconds_sum{approval="auto"}"#;
         micros.push(sidecar.metric(name).await * 1e6);
+        for (spent, stage) in stages.iter_mut().zip(STAGES) {
+            let name = format!("stipula_heal_stage_duration_seconds_sum{{stage=\"{stage}\"}}");
+            spent.push(sidecar.metric(&name).await * 1e6);
+        }
         println!("run {run}: {calls} calls, 0 failed; {line}");
         sidecar.stop().await;
         assert_eq!(records(state.path(), "sealed").await, 2);
     }
+    // The stages are all there is between the sighting and the swap.
+    for (run, whole) in micros.iter().enumerate() {
+        let parts: f64 = stages.iter().map(|spent| spent[run]).sum();
+        assert!((parts - whole).abs() < 1_000.0, "run {run}: {parts} us in stages, {whole} us");
+    }
+    for (spent, stage) in stages.iter_mut().zip(STAGES) {
+        spent.sort_by(f64::total_cmp);
+        println!("{stage:>8}: p50 {:.0} us, {spent:.0?}", spent[RUNS / 2]);
+    }
     micros.sort_by(f64::total_cmp);
-    println!("sighting to swap, {RUNS} runs: p50 {} us, all {micros:?}", micros[RUNS / 2]);
+    println!("sighting to swap, {RUNS} runs: p50 {:.0} us, all {micros:.0?}", micros[RUNS / 2]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -78,7 +78,6 @@ impl Demonstration {
     /// # Errors
     /// Where the control plane has stopped.
     pub async fn settled(&self) -> Result<Value, String> {
-        self.sidecar.taken(&self.peer).await;
         self.sidecar.handle.review(&self.peer).await.map_err(|error| error.to_string())?;
         Ok(self.status())
     }

@@ -10,8 +10,8 @@ use super::ambient::{SystemClock, SystemDice};
 use crate::admin;
 use crate::config::{ConfigError, Settings};
 use crate::control::{Advisor, Control, Handle, Parts, PeerParts, SealPolicy, Told};
-use crate::domain::message::{Clock, Dice, PeerId};
-use crate::live::{Observation, ObservationKind, Observations, Switchboard};
+use crate::domain::message::{Clock, Dice};
+use crate::live::{Observation, Observations, Switchboard};
 use crate::proxy::{Doors, Gateway, Peer, Proxy};
 use crate::store::{FileStore, Store, StoreError};
 use crate::telemetry::{Metrics, TraceError, Tracer};
@@ -78,8 +78,6 @@ pub struct Sidecar {
     /// What a person at the terminal is told.
     pub told: mpsc::UnboundedReceiver<Told>,
     switchboard: Arc<Switchboard>,
-    observations: Observations,
-    clock: Arc<dyn Clock>,
     tracer: Tracer,
     data: Server,
     doors: Server,
@@ -153,8 +151,6 @@ impl Sidecar {
             handle,
             told: telling,
             switchboard,
-            observations,
-            clock,
             tracer,
             data,
             doors,
@@ -167,19 +163,6 @@ impl Sidecar {
     #[must_use]
     pub fn switchboard(&self) -> &Arc<Switchboard> {
         &self.switchboard
-    }
-
-    /// Waits until the control plane has taken everything that was observed so far.
-    pub async fn taken(&self, peer: &PeerId) {
-        let (mark, taken) = oneshot::channel();
-        self.observations.tell(Observation {
-            peer: peer.clone(),
-            at: self.clock.now(),
-            generation: self.switchboard.load().generation,
-            kind: ObservationKind::Mark(mark),
-        });
-        // A mark that was dropped with a full lane is answered by its loss.
-        let _ = taken.await;
     }
 
     /// Stops: no new exchanges, those in flight end within the span, then evidence is flushed.

@@ -17,6 +17,7 @@ use super::events::Events;
 use super::handle::{Command, PeerView};
 use super::heal::Waiting;
 use super::intake::Recovered;
+use super::laps::Laps;
 use super::samples::Samples;
 use super::scribe::Scribe;
 use super::settings::PeerSettings;
@@ -29,7 +30,7 @@ use crate::domain::patch::{self, Watch};
 use crate::domain::policy::Caller;
 use crate::domain::routine::RoutineDoc;
 use crate::live::{Binding, Mode, Observation, Switchboard, ToolBinding, ToolState};
-use crate::telemetry::{Approval, Metrics, PeerMetrics};
+use crate::telemetry::{Approval, HealStage, Metrics, PeerMetrics};
 use crate::wire::protocol::mcp::peer::PeerClient;
 
 /// How often an actor looks at the time: ages, expiries, waiting refusals.
@@ -138,6 +139,8 @@ pub(super) struct Peer {
     /// Patches whose contract is sealed and that the next publication puts in force: tool, patch, who
     /// approved, when the signal was seen.
     pub(super) going_live: Vec<(String, patch::Sealed, String, Option<u64>)>,
+    /// Where the time of the review under way goes.
+    pub(super) laps: Laps,
     dropped_before: u64,
     /// Something was noted that whoever asks has not been shown.
     pub(super) unshown: bool,
@@ -183,6 +186,7 @@ impl Peer {
             digests: Vec::new(),
             generation: Generation::default(),
             going_live: Vec::new(),
+            laps: Laps::default(),
             dropped_before: 0,
             unshown: false,
             changed,
@@ -294,14 +298,27 @@ impl Peer {
     /// Puts what is known in force.
     pub(super) fn publish(&mut self, switchboard: &Switchboard) {
         let binding: Binding = self.binding();
-        self.generation = switchboard.publish(self.settings.id.clone(), binding);
+        // Who is woken by it and asks finds it told already.
+        switchboard.publish(self.settings.id.clone(), binding, |generation| {
+            self.generation = generation;
+            self.show();
+        });
         self.shared.peer_metrics.generation(self.generation);
         self.went_live();
-        self.show();
+    }
+
+    /// What passed since the last lap was spent on this stage of a heal.
+    pub(super) fn lap(&mut self, stage: HealStage) {
+        self.laps.lap(stage, self.shared.clock.monotonic_micros());
     }
 
     /// Patches that the publication put in force are under watch from now on.
     fn went_live(&mut self) {
+        self.lap(HealStage::Swap);
+        let laps = std::mem::take(&mut self.laps);
+        if !self.going_live.is_empty() {
+            laps.spent().for_each(|(stage, micros)| self.shared.metrics.heal_stage(stage, micros));
+        }
         let now = self.shared.clock.monotonic_micros();
         let version = self.chain.head().map(|head| head.version.to_string()).unwrap_or_default();
         for (tool, sealed, by, since) in std::mem::take(&mut self.going_live) {

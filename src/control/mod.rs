@@ -22,6 +22,7 @@ mod handle;
 mod heal;
 mod intake;
 mod lag;
+mod laps;
 mod note;
 mod obey;
 mod replay;

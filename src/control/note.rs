@@ -5,7 +5,7 @@ use serde_json::json;
 use super::actor::Peer;
 use crate::domain::drift::{Outlook, Sighting, Signal, classify};
 use crate::domain::evidence::RecordBody;
-use crate::domain::message::{ToolName, Verdict};
+use crate::domain::message::{ToolName, UnixMillis, Verdict};
 use crate::domain::patch::{Outcome, Step};
 use crate::live::{CallFact, ListingFact, Observation, ObservationKind, ToolState};
 
@@ -27,10 +27,8 @@ impl Peer {
                 }
             }
             ObservationKind::ListChanged => self.pending.asked = true,
-            // Whoever asked may have gone.
-            ObservationKind::Mark(taken) => drop(taken.send(())),
             ObservationKind::Listing(listing) => self.note_listing(listing),
-            ObservationKind::Call(call) => self.note_call(call, observation.at),
+            ObservationKind::Call(call) => self.note_call(call, observation.at, observation.micros),
         }
     }
 
@@ -45,11 +43,11 @@ impl Peer {
         }
     }
 
-    fn note_call(&mut self, call: CallFact, at: crate::domain::message::UnixMillis) {
+    fn note_call(&mut self, call: CallFact, at: UnixMillis, seen: u64) {
         if let Some(ticket) = call.held {
             // The signal of a held call; how it ended is told by a fact of its own.
             self.pending.ticket = self.pending.ticket.max(ticket);
-            self.note_signals(&call);
+            self.note_signals(&call, seen);
             self.note_watch(&call);
             return;
         }
@@ -68,7 +66,7 @@ impl Peer {
             self.tools.entry(call.tool.clone()).or_default().failed += 1;
         }
         self.note_exception(&call);
-        self.note_signals(&call);
+        self.note_signals(&call, seen);
         self.note_watch(&call);
         if let Some(sample) = call.sample {
             let keep = self.settings.recordings;
@@ -105,29 +103,29 @@ impl Peer {
     }
 
     /// A rejection, or a broken promise, asks for the surface; a faulty declaration does not.
-    fn note_signals(&mut self, call: &CallFact) {
+    fn note_signals(&mut self, call: &CallFact, seen: u64) {
         if self.chain.head().is_none() {
             return;
         }
         if !call.violations.is_empty() {
-            self.note_broken(call);
+            self.note_broken(call, seen);
         }
         // A refusal of ours too: the peer may be as it was, and only a listing shows that.
         let refused = call.verdict == Verdict::Refused
             && self.tools.get(&call.tool).is_some_and(|life| life.state != ToolState::Sound);
         if call.rejection.is_some() || call.held.is_some() || refused {
-            self.ask_again_for(call);
+            self.ask_again_for(call, seen);
         }
     }
 
-    fn note_broken(&mut self, call: &CallFact) {
+    fn note_broken(&mut self, call: &CallFact, seen: u64) {
         let kept = self.tools.get(&call.tool).is_some_and(|life| life.kept);
         if kept || self.settings.terms_declared {
             let broken = self.pending.broken.entry(call.tool.to_string()).or_default();
             if broken.is_empty() {
                 broken.clone_from(&call.violations);
             }
-            self.ask_again_for(call);
+            self.ask_again_for(call, seen);
             return;
         }
         // A declared term that was never kept is a faulty declaration: low, and said once.
@@ -140,12 +138,11 @@ impl Peer {
         records.into_iter().for_each(|record| self.shared.scribe.later(record));
     }
 
-    fn ask_again_for(&mut self, call: &CallFact) {
+    fn ask_again_for(&mut self, call: &CallFact, seen: u64) {
         self.pending.refused = true;
         self.pending.caller = Some(std::sync::Arc::clone(&call.caller));
-        if self.pending.since_micros.is_none() {
-            self.pending.since_micros = Some(self.shared.clock.monotonic_micros());
-        }
+        let since = self.pending.since_micros.get_or_insert(seen);
+        *since = seen.min(*since);
     }
 
     /// Replies that broke a kept promise while the surface says nothing new: reply-only drift.

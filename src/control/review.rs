@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use super::actor::Peer;
+use super::laps::Laps;
 use super::status::Told;
 use crate::domain::contract::{ProvenanceKind, Sealed, Surface};
 use crate::domain::drift::EventState;
 use crate::domain::message::Millis;
 use crate::domain::policy::Caller;
 use crate::live::{Switchboard, ToolState};
+use crate::telemetry::HealStage;
 use crate::wire::protocol::mcp::peer::{Listing, PeerError};
 
 /// The shortest time a surface is believed, whatever the peer says of it.
@@ -31,7 +33,11 @@ impl Peer {
         }
         let caller = pending.first_use.clone().or(pending.caller);
         let since = pending.since_micros;
-        match self.read(caller.as_deref()).await {
+        self.laps = Laps::since(since);
+        self.lap(HealStage::Notice);
+        let read = self.read(caller.as_deref()).await;
+        self.lap(HealStage::Read);
+        match read {
             Ok(listing) => {
                 self.reachable = true;
                 self.absorb(listing, pending.first_use, caller.as_deref(), since).await;

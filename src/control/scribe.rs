@@ -64,9 +64,15 @@ impl Scribe {
         expected_head: Option<Digest>,
         records: Vec<Record>,
     ) -> Result<(), StoreError> {
-        self.flush().await?;
-        let peer = peer.clone();
-        self.off_task(move |store| store.seal(&peer, expected_head, &records)).await
+        let (peer, before) = (peer.clone(), self.take());
+        // One way to the disk and back for both: a heal waits for it.
+        self.off_task(move |store| {
+            if !before.is_empty() {
+                store.append(&before, Durability::Batched)?;
+            }
+            store.seal(&peer, expected_head, &records)
+        })
+        .await
     }
 
     /// The newest records.

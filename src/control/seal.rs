@@ -10,6 +10,7 @@ use crate::domain::contract::{
 };
 use crate::domain::evidence::{Cause, Record, RecordBody, RecordId};
 use crate::domain::message::Digest;
+use crate::telemetry::HealStage;
 
 impl Peer {
     /// Seals the surface that was just read as version 1.0.0.
@@ -84,7 +85,10 @@ impl Peer {
             group.push(self.shared.scribe.edge(self.id(), cause, moved.id, Cause::Caused));
         }
         group.push(moved);
-        self.shared.scribe.seal(self.id(), from, group).await?;
+        self.lap(HealStage::Decide);
+        let sealed = self.shared.scribe.seal(self.id(), from, group).await;
+        self.lap(HealStage::Seal);
+        sealed?;
         self.shared.peer_metrics.expiry(to.expiry);
         self.chain.move_head(to);
         for life in self.tools.values_mut() {

@@ -10,6 +10,7 @@ use crate::domain::negotiation::{
     assess_candidate, proposal_hash,
 };
 use crate::domain::policy::Caller;
+use crate::telemetry::HealStage;
 
 /// Rounds an advisor is asked at most.
 const ROUNDS_MAX: u32 = 3;
@@ -88,7 +89,7 @@ impl Peer {
 
     /// The gate's word on a candidate, with paired replay where a rule asks for what it can show.
     async fn assess(
-        &self,
+        &mut self,
         case: &Case<'_>,
         candidate: &Candidate,
         steps: &mut Vec<String>,
@@ -106,7 +107,10 @@ impl Peer {
         {
             return proposal;
         }
-        let Some(replayed) = self.paired_replay(candidate, case.offer, case.caller).await else {
+        self.lap(HealStage::Decide);
+        let replayed = self.paired_replay(candidate, case.offer, case.caller).await;
+        self.lap(HealStage::Replay);
+        let Some(replayed) = replayed else {
             steps.push("paired replay: no request was recorded twice".to_owned());
             return proposal;
         };
@@ -139,9 +143,11 @@ impl Peer {
         for round in 1..=ROUNDS_MAX {
             self.advisor_calls += 1;
             self.shared.metrics.advisor_call();
+            self.lap(HealStage::Decide);
             let answer = advisor
                 .propose(case.promised.name(), &question.to_json(), refutation.as_deref())
                 .await;
+            self.lap(HealStage::Advise);
             let proposed = match answer {
                 Ok(answer) => Answer::parse(case.promised.name(), &answer),
                 Err(error) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::domain::contract::Violation;
 use crate::domain::message::{Digest, Executed, Generation, PeerId, ToolName, UnixMillis, Verdict};
@@ -17,6 +17,8 @@ pub struct Observation {
     pub peer: PeerId,
     /// When.
     pub at: UnixMillis,
+    /// The same moment on the monotonic clock, in microseconds, to measure from.
+    pub micros: u64,
     /// The snapshot the exchange ran under.
     pub generation: Generation,
     /// What.
@@ -34,8 +36,6 @@ pub enum ObservationKind {
     Listing(ListingFact),
     /// The peer said its tools changed.
     ListChanged,
-    /// Answered when everything that was told before it has been taken.
-    Mark(oneshot::Sender<()>),
 }
 
 /// One `tools/call` that ended.

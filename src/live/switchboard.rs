@@ -44,16 +44,17 @@ impl Switchboard {
         self.current.load_full()
     }
 
-    /// Puts a binding in force and wakes whoever waits. Writers are few and take turns.
-    pub fn publish(&self, peer: PeerId, binding: Binding) -> Generation {
+    /// Puts a binding in force, lets `told` hear its generation, then wakes whoever waits. Writers
+    /// are few and take turns.
+    pub fn publish(&self, peer: PeerId, binding: Binding, told: impl FnOnce(Generation)) {
         let _turn = self.publishing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let before = self.current.load();
         let generation = Generation(before.generation.0 + 1);
         let mut peers = before.peers.clone();
         peers.insert(peer, Arc::new(binding));
         self.current.store(Arc::new(Snapshot { generation, peers }));
+        told(generation);
         self.generation.send_replace(generation);
-        generation
     }
 
     /// Waits until a snapshot newer than `seen` is in force, and returns it. Bound it with a timeout.

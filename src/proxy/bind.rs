@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use crate::domain::message::Generation;
 use crate::domain::policy::Caller;
-use crate::live::{Binding, Observation, ObservationKind, Snapshot, ToolBinding};
+use crate::live::{Binding, ObservationKind, Snapshot, ToolBinding};
 
 use super::gateway::Lane;
+use super::report;
 
 /// What is in force for the peer of one attempt.
 #[derive(Clone, Debug)]
@@ -81,13 +82,8 @@ pub(super) async fn first_use(lane: &Lane, caller: &Arc<Caller>, mut seen: InFor
     }
     lane.doors().metrics.cache(false);
     if !binding.first_use_told.swap(true, Ordering::AcqRel) {
-        let told = lane.doors().observations.tell_reserved(Observation {
-            peer: lane.id().clone(),
-            at: lane.doors().clock.now(),
-            generation: seen.generation,
-            kind: ObservationKind::FirstUse(Arc::clone(caller)),
-        });
-        if !told {
+        let kind = ObservationKind::FirstUse(Arc::clone(caller));
+        if !report::reserved(lane, seen.generation, kind) {
             binding.first_use_told.store(false, Ordering::Release);
             return seen;
         }

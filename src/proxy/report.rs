@@ -30,7 +30,8 @@ pub(super) fn reserved(lane: &Lane, generation: Generation, kind: ObservationKin
 }
 
 fn observation(lane: &Lane, generation: Generation, kind: ObservationKind) -> Observation {
-    Observation { peer: lane.id().clone(), at: lane.doors().clock.now(), generation, kind }
+    let at = lane.doors().clock.now();
+    Observation { peer: lane.id().clone(), at, micros: lane.micros(), generation, kind }
 }
 
 /// How a call ended, or how it stands while it is held.

@@ -14,6 +14,10 @@ use super::histogram::PathHistogram;
 const LOOP_BOUNDS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0, 300.0];
 
+/// Bounds of the stages of a heal, in seconds: most end within a millisecond.
+const STAGE_BOUNDS: [f64; 12] =
+    [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 5.0, 60.0];
+
 #[derive(Debug)]
 pub(super) struct Families {
     pub(super) registry: Registry,
@@ -44,6 +48,7 @@ pub(super) struct SlowFamilies {
     pub(super) drift_events: IntCounterVec,
     pub(super) drift_detect: Histogram,
     pub(super) patch: HistogramVec,
+    pub(super) heal_stage: HistogramVec,
     pub(super) negotiations: IntCounterVec,
     pub(super) negotiation_rounds: Histogram,
     pub(super) advisor_calls: IntCounter,
@@ -136,10 +141,18 @@ impl Own<'_> {
             patch: self.put(HistogramVec::new(
                 HistogramOpts::new(
                     "stipula_patch_duration_seconds",
-                    "From an open event to its live patch, by who let it through.",
+                    "From the first sight of a drift to its live patch, by who let it through.",
                 )
                 .buckets(LOOP_BOUNDS.to_vec()),
                 &["approval"],
+            )),
+            heal_stage: self.put(HistogramVec::new(
+                HistogramOpts::new(
+                    "stipula_heal_stage_duration_seconds",
+                    "What one stage of a heal took.",
+                )
+                .buckets(STAGE_BOUNDS.to_vec()),
+                &["stage"],
             )),
             negotiations: self.counters(
                 "negotiations_total",

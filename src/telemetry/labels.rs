@@ -138,3 +138,23 @@ label!(
         Rate = "rate",
     }
 );
+
+label!(
+    /// Where the time between the first sighting of a drift and the swap goes.
+    HealStage {
+        /// From the exchange that saw it to the control plane that takes it up.
+        Notice = "notice",
+        /// The surface is read again.
+        Read = "read",
+        /// Comparing, proposing, gate, proof.
+        Decide = "decide",
+        /// Recorded requests are asked again.
+        Replay = "replay",
+        /// An advisor is asked.
+        Advise = "advise",
+        /// The new version is written and synced.
+        Seal = "seal",
+        /// Judges and routines are compiled and put in force.
+        Swap = "swap",
+    }
+);

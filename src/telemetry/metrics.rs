@@ -8,7 +8,7 @@ use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, TextEncoder};
 
 use super::families::Families;
 use super::histogram::seconds;
-use super::labels::{Approval, Dropped, Limit, NegotiationResult, ViolationKind};
+use super::labels::{Approval, Dropped, HealStage, Limit, NegotiationResult, ViolationKind};
 use crate::domain::drift::{DriftType, Severity};
 use crate::domain::message::{Code, Generation, PeerId, UnixMillis, Verdict};
 use crate::domain::negotiation::Origin;
@@ -72,9 +72,14 @@ impl Metrics {
         self.0.slow.drift_detect.observe(seconds(micros));
     }
 
-    /// From an open event to its live patch, in microseconds.
+    /// From the first sight of a drift to its live patch, in microseconds.
     pub fn patched(&self, approval: Approval, micros: u64) {
         self.0.slow.patch.with_label_values(&[approval.word()]).observe(seconds(micros));
+    }
+
+    /// What one stage of a heal took, in microseconds.
+    pub fn heal_stage(&self, stage: HealStage, micros: u64) {
+        self.0.slow.heal_stage.with_label_values(&[stage.word()]).observe(seconds(micros));
     }
 
     /// A negotiation ended.
@@ -162,6 +167,9 @@ impl Metrics {
         let all = &self.0;
         for approval in Approval::ALL {
             let _ = all.slow.patch.with_label_values(&[approval.word()]);
+        }
+        for stage in HealStage::ALL {
+            let _ = all.slow.heal_stage.with_label_values(&[stage.word()]);
         }
         for source in [Origin::Matcher, Origin::Advisor] {
             for result in NegotiationResult::ALL {

@@ -103,7 +103,7 @@ async fn a_first_call_waits_for_the_seal() {
     let told = soon(rig.reserved.recv()).await.unwrap();
     assert!(matches!(told.kind, ObservationKind::FirstUse(_)));
     assert!(rig.asked().is_empty());
-    rig.board.publish(peer(), bound(tool()));
+    rig.board.publish(peer(), bound(tool()), |_| ());
     assert_eq!(&soon(call).await.unwrap().text[..], GOOD.as_bytes());
     assert_eq!(soon(rig.fact()).await.verdict, Verdict::Kept);
 }
@@ -125,7 +125,8 @@ async fn a_listing_passes_or_shows_the_promise() {
     let told = soon(rig.ordinary.recv()).await.unwrap();
     assert!(matches!(told.kind, ObservationKind::Listing(_)));
     let promise = Some(Bytes::from_static(br#"[{"name":"search"}]"#));
-    rig.board.publish(peer(), Binding { promised_list: promise, ..bound(tool()) });
+    let binding = Binding { promised_list: promise, ..bound(tool()) };
+    rig.board.publish(peer(), binding, |_| ());
     let shown = rig.post(list).await.json();
     assert_eq!(
         shown["result"],

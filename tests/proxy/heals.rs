@@ -36,7 +36,7 @@ async fn swapped(rig: &mut Rig, next: impl FnOnce(u64) -> Binding) -> Told {
     let agent = rig.caller();
     let call = tokio::spawn(async move { agent.post(CALL).await });
     let fact = soon(rig.named()).await;
-    rig.board.publish(peer(), next(fact.held.expect("held")));
+    rig.board.publish(peer(), next(fact.held.expect("held")), |_| ());
     soon(call).await.unwrap()
 }
 

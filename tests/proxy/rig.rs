@@ -198,6 +198,7 @@ impl Rig {
         let fact = || Observation {
             peer: peer(),
             at: UnixMillis(0),
+            micros: 0,
             generation: Generation(0),
             kind: ObservationKind::ListChanged,
         };
