@@ -99,3 +99,93 @@ fn a_tool_without_a_routine_passes_unchanged() {
     let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(told, serde_json::json!({"tool": "search", "arguments": {"q": 1e2}}));
 }
+
+/// The key pair of RFC 8410, section 10.
+const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\n\
+    MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+    -----END PRIVATE KEY-----\n";
+const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\n\
+    MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
+    -----END PUBLIC KEY-----\n";
+const PUBLIC_HEX: &str = "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
+
+fn write_private(path: &str, text: &str, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_signed_contract_is_held_to_the_keys_that_are_trusted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (tools, key) = (path("tools.json"), path("seal.key.pem"));
+    let (signed, plain) = (path("signed.json"), path("plain.json"));
+    std::fs::write(&tools, TOOLS).unwrap();
+    std::fs::write(path("seal.pub.pem"), PUBLIC).unwrap();
+    write_private(&key, PRIVATE, 0o600);
+    assert_eq!(code(&["seal", &tools, "--out", &signed, "--signing-key", &key]), 0);
+    assert_eq!(code(&["seal", &tools, "--out", &plain]), 0);
+    let contract: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&signed).unwrap()).unwrap();
+    assert_eq!(contract["signing"]["algorithm"], "ed25519");
+    assert_eq!(contract["signing"]["public_key"], PUBLIC_HEX);
+    let (pem, other) = (path("seal.pub.pem"), "0".repeat(64));
+    for (arguments, expected) in [
+        (vec!["verify", &signed], 0),
+        (vec!["verify", &signed, "--public-key", PUBLIC_HEX], 0),
+        (vec!["verify", &signed, "--public-key", &other, "--public-key", &pem], 0),
+        (vec!["verify", &signed, "--public-key", &other], 1),
+        (vec!["verify", &plain, "--public-key", &pem], 1),
+        (vec!["verify", &plain], 0),
+        (vec!["verify", &signed, "--public-key", &tools], 2),
+    ] {
+        assert_eq!(code(&arguments), expected, "{arguments:?}");
+    }
+    let told = stipula(&["verify", &plain, "--public-key", &pem]);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains("it is not signed"), "{told}");
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused_and_never_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (tools, key, public) = (path("tools.json"), path("key.pem"), path("pub.pem"));
+    std::fs::write(&tools, TOOLS).unwrap();
+    write_private(&public, PUBLIC, 0o600);
+    for (mode, taken) in [(0o600, true), (0o640, true), (0o644, false), (0o660, false)] {
+        write_private(&key, PRIVATE, mode);
+        let output = stipula(&["seal", &tools, "--signing-key", &key]);
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(if taken { 0 } else { 2 }), "{mode:o}: {told}");
+        assert_eq!(told.contains("chmod 600"), !taken, "{told}");
+        assert!(!told.contains("MC4CAQ"), "{told}");
+    }
+    let told = stderr(&stipula(&["seal", &tools, "--signing-key", &public]));
+    assert!(told.contains("expected an Ed25519 private key"), "{told}");
+
+    // A secret that was written into the file itself is not repeated.
+    write_private(&key, PRIVATE, 0o600);
+    let config = path("stipula.yaml");
+    let peers = "peers: { a: { url: \"http://127.0.0.1:1/mcp\" } }\n";
+    for (value, variable, expected) in [
+        ("hunter2".to_owned(), "", "expected `${env:NAME}` or `{ file: PATH }`"),
+        ("\"${env:STIPULA_TEST_KEY}\"".to_owned(), "", "expected the variable STIPULA_TEST_KEY"),
+        ("\"${env:STIPULA_TEST_KEY}\"".to_owned(), "hunter2", "expected an Ed25519 private key"),
+        ("\"${env:STIPULA_TEST_KEY}\"".to_owned(), PRIVATE, ""),
+        (format!("{{ file: {key} }}"), "", ""),
+    ] {
+        std::fs::write(&config, format!("seal: {{ signing_key: {value} }}\n{peers}")).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_stipula"))
+            .args(["check-config", &config])
+            .env("STIPULA_TEST_KEY", variable)
+            .output()
+            .unwrap();
+        let told = stderr(&output);
+        let good = expected.is_empty();
+        assert_eq!(output.status.code(), Some(if good { 0 } else { 2 }), "{value}: {told}");
+        assert!(told.contains(expected), "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}

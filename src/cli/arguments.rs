@@ -85,16 +85,27 @@ pub(super) struct Run {
     /// The state directory [default: ./stipula-state].
     #[arg(long, value_name = "DIR")]
     pub(super) state: Option<PathBuf>,
+    /// An Ed25519 private key (PKCS#8, PEM) that signs what is sealed; only its owner may read it.
+    #[arg(long, value_name = "FILE")]
+    pub(super) signing_key: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  stipula seal http://127.0.0.1:3000/mcp --out flights.contract.json\n  stipula seal saved-tools-list.json\n  stipula seal -- npx -y @modelcontextprotocol/server-everything"
+    after_help = "Examples:\n  stipula seal http://127.0.0.1:3000/mcp --out flights.contract.json\n  stipula seal saved-tools-list.json\n  stipula seal -- npx -y @modelcontextprotocol/server-everything\n  stipula seal http://127.0.0.1:3000/mcp --signing-key seal.key.pem\n  stipula seal --peer flights\n\nA signing key: openssl genpkey -algorithm ed25519 -out seal.key.pem && chmod 600 seal.key.pem"
 )]
 pub(super) struct Seal {
     /// A peer's URL, or a saved tools/list result.
-    #[arg(required_unless_present = "command")]
+    #[arg(required_unless_present_any = ["command", "peer"], conflicts_with = "peer")]
     pub(super) target: Option<String>,
+    /// Tell the running sidecar to seal this peer of its own (`seal: manual`).
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["command", "out", "lifetime_days", "signing_key"])]
+    pub(super) peer: Option<String>,
+    #[command(flatten)]
+    pub(super) telling: Telling,
+    /// An Ed25519 private key (PKCS#8, PEM) that signs what is sealed; only its owner may read it.
+    #[arg(long, value_name = "FILE")]
+    pub(super) signing_key: Option<PathBuf>,
     /// Write the contract here; stdout where absent.
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
@@ -128,12 +139,16 @@ pub(super) struct Diff {
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  stipula verify flights.contract.json\n  stipula verify v1.json v2.json v3.json"
+    after_help = "Examples:\n  stipula verify flights.contract.json\n  stipula verify v1.json v2.json v3.json\n  stipula verify v1.json --public-key seal.pub.pem\n\nA public key: openssl pkey -in seal.key.pem -pubout -out seal.pub.pem"
 )]
 pub(super) struct Files {
     /// Contracts, oldest first; several are checked to be one chain.
     #[arg(required = true)]
     pub(super) files: Vec<PathBuf>,
+    /// A key that is trusted: 64 hexadecimal digits or a PEM file. Given one or more, a contract
+    /// that none of them signed is broken.
+    #[arg(long = "public-key", value_name = "KEY")]
+    pub(super) public_keys: Vec<String>,
 }
 
 #[derive(Args, Debug)]

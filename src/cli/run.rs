@@ -22,6 +22,7 @@ pub(super) fn run(options: Run, screen: &Screen) -> Result<Answer, Failure> {
         mode: options.mode,
         seal: options.seal,
         state: options.state,
+        signing_key: options.signing_key,
     };
     let settings = config::load(&flags).map_err(|error| Failure::usage(chain(&error)))?;
     settings.start_logs(Screen::wants_colours()).map_err(Failure::usage)?;

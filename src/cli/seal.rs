@@ -5,14 +5,23 @@ use serde_json::json;
 use super::arguments::Seal;
 use super::failure::chain;
 use super::render::{Screen, Tone, toned};
-use super::{Answer, Failure, source};
+use super::{Answer, Failure, approvals, client, source};
 use crate::app::{SystemClock, SystemDice, Target};
+use crate::config;
 use crate::domain::contract::{self, FirstVersion, LeftOut, ProvenanceKind, Sealed};
 use crate::domain::message::{Clock, Dice, Millis};
 
 const DAY_MS: u64 = 86_400_000;
 
 pub(super) fn seal(options: Seal, screen: &Screen) -> Result<Answer, Failure> {
+    if let Some(peer) = &options.peer {
+        let answer = client::post(&options.telling, "/api/v1/seal", &json!({ "peer": peer }))?;
+        approvals::done(&answer, screen);
+        return Ok(Answer::Yes);
+    }
+    // Before the peer is asked: a key that cannot be used is said at once.
+    let signer = options.signing_key.as_deref().map(config::signing_key).transpose();
+    let signer = signer.map_err(|what| Failure::usage(format!("--signing-key: {what}")))?;
     let (named, surface) = match options.target {
         Some(target) => (target.clone(), source::surface(&target)?),
         None => {
@@ -32,7 +41,8 @@ pub(super) fn seal(options: Seal, screen: &Screen) -> Result<Answer, Failure> {
         kind: ProvenanceKind::Manual,
     });
     let tools = surface.tools.len() - left_out.len();
-    let sealed = contract::seal(draft, None).map_err(|error| Failure::refused(chain(&error)))?;
+    let sealed =
+        contract::seal(draft, signer.as_ref()).map_err(|error| Failure::refused(chain(&error)))?;
     match &options.out {
         Some(path) => source::write(path, &sealed.text())?,
         None => screen.text(&sealed.text()),
@@ -51,6 +61,7 @@ fn tell(sealed: &Sealed, tools: usize, left_out: &[LeftOut], in_file: bool, scre
             "version": sealed.version.to_string(),
             "hash": sealed.hash,
             "expiry": sealed.expiry,
+            "public_key": sealed.signing.public_key,
             "tools": tools,
             "left_out": left_out,
         }));

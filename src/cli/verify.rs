@@ -5,16 +5,21 @@ use serde_json::{Value, json};
 use super::arguments::Files;
 use super::render::{Screen, Tone, toned};
 use super::{Answer, Failure, source};
-use crate::domain::contract::{Contract, SealError, Sealed, verify_chain};
+use crate::config;
+use crate::domain::contract::{Contract, PublicKey, SealError, Sealed, verify_chain};
 
 pub(super) fn verify(options: &Files, screen: &Screen) -> Result<Answer, Failure> {
+    let trusted = options.public_keys.iter().map(|key| config::public_key(key));
+    let trusted = trusted
+        .collect::<Result<Vec<PublicKey>, _>>()
+        .map_err(|what| Failure::usage(format!("--public-key: {what}")))?;
     let mut files = Vec::new();
     let mut chain: Vec<Contract> = Vec::new();
     for path in &options.files {
         let faults = match Sealed::parse(&source::bytes(path)?) {
             Ok(sealed) => {
                 chain.push(sealed.contract().clone());
-                Vec::new()
+                untrusted(&sealed, &trusted)
             }
             Err(SealError::Faults(faults)) => faults.iter().map(ToString::to_string).collect(),
             Err(error) => vec![error.to_string()],
@@ -42,6 +47,18 @@ pub(super) fn verify(options: &Files, screen: &Screen) -> Result<Answer, Failure
         }
     }
     Ok(if good { Answer::Yes } else { Answer::No })
+}
+
+/// What is wrong where only these keys are trusted.
+fn untrusted(sealed: &Sealed, trusted: &[PublicKey]) -> Vec<String> {
+    if trusted.is_empty() || trusted.iter().any(|key| key.signed(sealed)) {
+        return Vec::new();
+    }
+    let came = match &sealed.signing.public_key {
+        Some(key) => format!("it is signed with {key}"),
+        None => "it is not signed".to_owned(),
+    };
+    vec![format!("/signing: expected the signature of a key given with --public-key; {came}")]
 }
 
 fn tell(what: &str, faults: &[String], screen: &Screen) {

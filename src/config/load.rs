@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::check::check;
 use super::fault::{ConfigError, Fault, Place};
 use super::raw::{Peer, Raw, Seal};
+use super::secret::{Secret, SecretFile};
 use super::settings::Settings;
 use super::tree::{Node, Spot, Tree};
 use crate::live::Mode;
@@ -29,6 +30,8 @@ pub struct Flags {
     pub seal: Option<String>,
     /// `--state`.
     pub state: Option<PathBuf>,
+    /// `--signing-key`.
+    pub signing_key: Option<PathBuf>,
 }
 
 /// `--peer [NAME=]URL`.
@@ -137,7 +140,12 @@ fn placed(file: &str, text: &str, spot: Spot, what: String) -> Fault {
 fn place_of(source: Option<&Source>, keys: &[String]) -> Place {
     let Some(source) = source else { return Place::Flag("--peer") };
     let path: Vec<&str> = keys.iter().map(String::as_str).collect();
-    source.fault(source.tree.spot(&path), String::new()).place
+    let mut place = source.fault(source.tree.spot(&path), String::new()).place;
+    if let (Place::File { text, .. }, ["seal", "signing_key"]) = (&mut place, path.as_slice()) {
+        // Somebody may have written the secret itself there.
+        "…".clone_into(text);
+    }
+    place
 }
 
 /// Lays the flags over the file; tells which keys they set.
@@ -158,6 +166,10 @@ fn overlay(raw: &mut Raw, flags: &Flags) -> Result<Vec<Overridden>, ConfigError>
     }
     if let Some(state) = &flags.state {
         raw.state.dir.clone_from(state);
+    }
+    if let Some(file) = &flags.signing_key {
+        raw.seal.signing_key = Some(Secret::File(SecretFile { file: file.clone() }));
+        mark(&["seal", "signing_key"], "--signing-key");
     }
     let unnamed = flags.peers.iter().filter(|peer| peer.name.is_none()).count();
     let mut number = 0;

@@ -6,17 +6,19 @@
 //! ```
 //!
 //! Never here: a default that differs from the room's own, a fault told without its place, a fault
-//! kept back because another came first.
+//! kept back because another came first, a secret in a fault.
 
 mod check;
 mod fault;
 mod load;
 mod raw;
+mod secret;
 mod settings;
 mod tree;
 
 pub use fault::{ConfigError, Fault, Place};
 pub use load::{Flags, PeerFlag, load, schema};
+pub use secret::{public_key, signing_key};
 pub use settings::{Peer, Settings};
 
 #[cfg(test)]

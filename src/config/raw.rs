@@ -7,6 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::secret::Secret;
 use crate::control::{self, Adopt, SealPolicy};
 use crate::live::Mode;
 use crate::wire::transport::{server, upstream};
@@ -22,6 +23,8 @@ pub(super) struct Raw {
     pub(super) admin: Admin,
     /// Where evidence is kept.
     pub(super) state: State,
+    /// How contracts are sealed.
+    pub(super) seal: Sealing,
     /// What is logged.
     pub(super) log: Log,
     /// How much of anything.
@@ -106,6 +109,14 @@ pub(super) struct State {
     /// Bytes after which a new ledger segment is begun.
     #[schemars(range(min = 1024))]
     pub(super) segment_bytes: u64,
+}
+
+/// How contracts are sealed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Sealing {
+    /// The Ed25519 private key (PKCS#8, PEM) that signs contracts; absent: a hash alone.
+    pub(super) signing_key: Option<Secret>,
 }
 
 /// What is logged.
@@ -232,6 +243,7 @@ pub(super) struct Peer {
     pub(super) lifetime_ms: u64,
     /// Samples that a replay needs where the proof is unknown.
     #[serde(default = "defaults::replay_min")]
+    #[schemars(range(min = 1))]
     pub(super) replay_min: usize,
     /// Paired replay.
     #[serde(default)]

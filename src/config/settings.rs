@@ -1,10 +1,13 @@
 //! What is true: the settings of every room, built from a file that was checked.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::raw::{self, Raw};
+use super::secret::signer;
 use crate::control::{self, PeerSettings};
+use crate::domain::contract::Signer;
 use crate::domain::json::Limits;
 use crate::domain::message::{Millis, PeerId};
 use crate::wire::transport::{guard, server, upstream};
@@ -73,10 +76,20 @@ impl Settings {
                     .to_owned(),
             ));
         }
+        let signer = raw.seal.signing_key.as_ref().map(signer).transpose();
+        let signer = signer.unwrap_or_else(|what| {
+            faults.push((keys(&["seal", "signing_key"]), what));
+            None
+        });
         for (name, peer) in &raw.peers {
             peer_faults(name, peer, &mut faults);
         }
-        if faults.is_empty() { Ok(Self::of(raw, listen, admin)) } else { Err(faults) }
+        if faults.is_empty() {
+            let signer = signer.map(Arc::new);
+            Ok(Self::of(raw, listen, admin, signer))
+        } else {
+            Err(faults)
+        }
     }
 
     /// Starts logging as these settings say.
@@ -87,7 +100,7 @@ impl Settings {
         telemetry::start_logs(&self.telemetry, colours)
     }
 
-    fn of(raw: &Raw, listen: SocketAddr, admin: SocketAddr) -> Self {
+    fn of(raw: &Raw, listen: SocketAddr, admin: SocketAddr, signer: Option<Arc<Signer>>) -> Self {
         let (proxy, limits) = (&raw.proxy, &raw.limits);
         Self {
             listen: server::Settings {
@@ -114,6 +127,7 @@ impl Settings {
                 peers: raw.peers.iter().map(|(name, peer)| peer_settings(name, peer)).collect(),
                 evidence_every: Millis(raw.control.evidence_every_ms),
                 cached_routines: raw.control.cached_routines,
+                signer,
             },
             store: store::Settings {
                 dir: raw.state.dir.clone(),

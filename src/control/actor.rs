@@ -23,7 +23,7 @@ use super::scribe::Scribe;
 use super::settings::PeerSettings;
 use super::status::Told;
 use super::window::ScoreWindow;
-use crate::domain::contract::{Surface, Violation};
+use crate::domain::contract::{Sealed, Signer, Surface, Violation};
 use crate::domain::evidence::RecordBody;
 use crate::domain::message::{Clock, Dice, Digest, Generation, Millis, PeerId, ToolName};
 use crate::domain::patch::{self, Watch};
@@ -44,6 +44,7 @@ pub(super) struct Shared {
     pub(super) metrics: Metrics,
     pub(super) peer_metrics: PeerMetrics,
     pub(super) advisor: Option<Arc<dyn Advisor>>,
+    pub(super) signer: Option<Arc<Signer>>,
     pub(super) routines: Arc<RoutineCache>,
     pub(super) dropped: Arc<AtomicU64>,
     pub(super) told: mpsc::UnboundedSender<Told>,
@@ -126,6 +127,8 @@ pub(super) struct Peer {
     /// What proposals that were put in force once carry over, by their hash.
     pub(super) carried: BTreeMap<Digest, RoutineDoc>,
     pub(super) listings: BTreeSet<Digest>,
+    /// Definitions that no version can hold, as far as it was told.
+    pub(super) left_out: BTreeSet<Digest>,
     pub(super) reviewed_to: u64,
     pub(super) read_at_micros: Option<u64>,
     pub(super) slot_at_micros: Option<u64>,
@@ -176,6 +179,7 @@ impl Peer {
             barred: BTreeSet::new(),
             carried: BTreeMap::new(),
             listings: BTreeSet::new(),
+            left_out: BTreeSet::new(),
             reviewed_to: 0,
             read_at_micros: None,
             slot_at_micros: None,
@@ -206,8 +210,24 @@ impl Peer {
             self.tools.entry(ToolName::from(tool.as_str())).or_default().kept = true;
         }
         self.take_up_proposals(recovered.proposals);
-        if let Some(head) = self.chain.head() {
+        if let Some(head) = self.chain.head().cloned() {
             self.shared.peer_metrics.expiry(head.expiry);
+            self.look_at_the_key(&head);
+        }
+    }
+
+    /// Whoever began to sign should go on with that key.
+    fn look_at_the_key(&self, head: &Sealed) {
+        let ours = self.shared.signer.as_deref().map(Signer::public_key);
+        let signed_by = head.signing.public_key.as_deref();
+        if signed_by.is_some() && signed_by != ours.as_deref() {
+            let (peer, version) = (self.id(), &head.version);
+            let next = if ours.is_some() { "signed with another" } else { "not signed" };
+            let what = format!(
+                "{peer}: v{version} is signed with a key that is not the one of \
+                 `seal.signing_key`; the next version will be {next}"
+            );
+            self.tell(Told::Warning { what });
         }
     }
 

@@ -9,7 +9,8 @@ use super::handle::HandleError;
 use super::settle::{Case, Settled, held};
 use super::status::Told;
 use crate::domain::contract::{
-    Contract, Next, Offer, Provenance, ProvenanceKind, Sealed, Step, Surface, Tool, next_version,
+    Contract, Next, Offer, Provenance, ProvenanceKind, Sealed, Step, Surface, Tool, left_out,
+    next_version,
 };
 use crate::domain::drift::{
     Change, DriftEvent, EventState, Outlook, Sighting, Signal, classify, diff,
@@ -95,9 +96,17 @@ impl Peer {
                     Settled::Unaffected
                 }
             };
+            let settled = self.sealable(&case, settled, &mut steps);
             self.act(&case, judged, settled, steps, since, &mut pass);
         }
-        let adopted = self.adoptable(head, offer, &pass);
+        let mut adopted = self.adoptable(head, offer, &pass);
+        adopted.retain(|tool| match left_out(tool) {
+            Some(left) => {
+                self.leave_out(&left, offer);
+                false
+            }
+            None => true,
+        });
         if pass.patches.is_empty() && pass.unaffected.is_empty() && adopted.is_empty() {
             for record in pass.records {
                 self.shared.scribe.later(record);
@@ -122,7 +131,7 @@ impl Peer {
     ) {
         let tool = case.promised.name().to_owned();
         let outlook = match &settled {
-            Settled::Unaffected => Outlook::Unaffected,
+            Settled::Unaffected | Settled::LeftOut => Outlook::Unaffected,
             Settled::Heals(..) => Outlook::Heals,
             Settled::Waits(..) => Outlook::Waits,
             Settled::Nothing(_) => Outlook::Nothing,
@@ -140,6 +149,10 @@ impl Peer {
         pass.records.push(reasoning);
         match settled {
             Settled::Unaffected => pass.unaffected.push((tool, Some(event))),
+            // Its promise still holds; no version can say what is offered now.
+            Settled::LeftOut => {
+                self.move_event(event, EventState::Resolved, Some("left out".to_owned()));
+            }
             Settled::Heals(proposal, hash) => self.take_on(proposal, hash, event, pass),
             Settled::Waits(proposal, hash) => self.put_up(proposal, hash, event, pass),
             Settled::Nothing(_) if observing => {}
@@ -193,6 +206,28 @@ impl Peer {
         self.waiting.retain(|_, waiting| waiting.proposal.tool != tool);
         self.waiting.insert(hash, Waiting { proposal, drift_id, at: self.shared.clock.now() });
         self.tell(Told::Waits { peer: self.id().clone(), tool, why });
+    }
+
+    /// One definition that cannot be sealed holds up its own tool, never the others.
+    fn sealable(&mut self, case: &Case<'_>, settled: Settled, steps: &mut Vec<String>) -> Settled {
+        let name = case.promised.name();
+        let spoken = match &settled {
+            Settled::Unaffected => vec![name.to_owned()],
+            Settled::Heals(proposal, _) | Settled::Waits(proposal, _) => {
+                let routine = proposal.routine.0.get(name);
+                routine.map_or_else(|| vec![name.to_owned()], |routine| routine.targets(name))
+            }
+            Settled::Nothing(_) | Settled::LeftOut => return settled,
+        };
+        let offered = spoken.iter().filter_map(|name| case.offer.tool(name));
+        let Some(left) = offered.into_iter().find_map(left_out) else { return settled };
+        self.leave_out(&left, case.offer);
+        let why = format!("{} cannot be sealed: {}", left.tool, left.why);
+        steps.push(why.clone());
+        match settled {
+            Settled::Unaffected => Settled::LeftOut,
+            _ => Settled::Nothing(why),
+        }
     }
 
     fn open_event(

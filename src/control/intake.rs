@@ -96,6 +96,7 @@ impl Control {
                 metrics: parts.metrics.clone(),
                 peer_metrics: parts.metrics.peer(&peer.settings.id),
                 advisor: parts.advisor.clone(),
+                signer: parts.settings.signer.clone(),
                 routines: Arc::clone(&routines),
                 dropped: Arc::clone(&parts.dropped),
                 told: parts.told.clone(),

@@ -178,8 +178,14 @@ impl Peer {
             return Ok(format!("{} is already sealed as v{}", self.id(), head.version));
         }
         self.review(switchboard).await;
-        let sealed = self.seal_first("command", ProvenanceKind::Manual).await?;
-        Ok(format!("sealed as v{}", sealed.version))
+        let (sealed, left_out) = self.seal_first("command", ProvenanceKind::Manual).await?;
+        let tools = sealed.promised_tools().len();
+        let plural = if tools == 1 { "tool" } else { "tools" };
+        let mut said = format!("sealed {tools} {plural} of {} as v{}", self.id(), sealed.version);
+        for left in left_out {
+            said.push_str(&format!("; {} is left out: {}", left.tool, left.why));
+        }
+        Ok(said)
     }
 
     /// Takes up the proposals that the ledger knows as waiting or barred.

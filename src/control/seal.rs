@@ -6,20 +6,20 @@ use super::actor::Peer;
 use super::handle::HandleError;
 use super::status::Told;
 use crate::domain::contract::{
-    Contract, FirstVersion, ProvenanceKind, Sealed, first_version, seal,
+    Contract, FirstVersion, LeftOut, ProvenanceKind, Sealed, Surface, Tool, first_version, seal,
 };
 use crate::domain::evidence::{Cause, Record, RecordBody, RecordId};
 use crate::domain::message::Digest;
 use crate::telemetry::HealStage;
 
 impl Peer {
-    /// Seals the surface that was just read as version 1.0.0.
+    /// Seals the surface that was just read as version 1.0.0, and tells what is left out of it.
     pub(super) async fn seal_first(
         &mut self,
         reference: &str,
         kind: ProvenanceKind,
-    ) -> Result<Arc<Sealed>, HandleError> {
-        let Some(surface) = self.offer.clone() else {
+    ) -> Result<(Arc<Sealed>, Vec<LeftOut>), HandleError> {
+        let Some(surface) = self.offer.clone().filter(|_| self.reachable) else {
             return Err(HandleError::Refused("the peer's surface could not be read".to_owned()));
         };
         let identity = match &surface.server_name {
@@ -35,15 +35,23 @@ impl Peer {
             reference: reference.to_owned(),
             kind,
         });
-        for left in left_out {
-            let (peer, tool, why) = (self.id().clone(), left.tool, left.why);
-            self.tell(Told::LeftOut { peer, tool, why });
+        for left in &left_out {
+            self.leave_out(left, &surface);
         }
         let sealed = self.seal_and_move(draft, "first-use", None, Vec::new()).await?;
         let tools = sealed.promised_tools().len();
         let (peer, version) = (self.id().clone(), sealed.version.to_string());
         self.tell(Told::Sealed { peer, tools, version });
-        Ok(sealed)
+        Ok((sealed, left_out))
+    }
+
+    /// Says once about each definition that no version holds it.
+    pub(super) fn leave_out(&mut self, left: &LeftOut, offer: &Surface) {
+        let definition = offer.tool(&left.tool).map(Tool::digest);
+        if definition.is_some_and(|definition| self.left_out.insert(definition)) {
+            let (peer, tool, why) = (self.id().clone(), left.tool.clone(), left.why.clone());
+            self.tell(Told::LeftOut { peer, tool, why });
+        }
     }
 
     /// Seals a draft and moves the head to it: durable when this returns. `cause` is the record that
@@ -55,7 +63,7 @@ impl Peer {
         cause: Option<RecordId>,
         also: Vec<Record>,
     ) -> Result<Arc<Sealed>, HandleError> {
-        let sealed = seal(draft, None)
+        let sealed = seal(draft, self.shared.signer.as_deref())
             .map(Arc::new)
             .map_err(|faults| HandleError::Refused(faults.to_string()))?;
         let contract = Box::new(sealed.contract().clone());

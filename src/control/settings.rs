@@ -1,7 +1,9 @@
 //! What the control plane is told by configuration.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use crate::domain::contract::Signer;
 use crate::domain::message::{Millis, PeerId};
 use crate::live::Mode;
 
@@ -110,10 +112,17 @@ pub struct Settings {
     pub evidence_every: Millis,
     /// Compiled routines kept in memory.
     pub cached_routines: usize,
+    /// Who signs what is sealed; contracts carry a hash alone where there is none.
+    pub signer: Option<Arc<Signer>>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { peers: Vec::new(), evidence_every: Millis(250), cached_routines: 1_000 }
+        Self {
+            peers: Vec::new(),
+            evidence_every: Millis(250),
+            cached_routines: 1_000,
+            signer: None,
+        }
     }
 }

@@ -20,6 +20,8 @@ const ROUNDS_MAX: u32 = 3;
 pub(super) enum Settled {
     /// Every promised call still means the same.
     Unaffected,
+    /// Every promised call still means the same, and what is offered cannot be sealed.
+    LeftOut,
     /// A proposal that the gate let through.
     Heals(Proposal, Digest),
     /// A proposal that waits for a person.
@@ -95,6 +97,7 @@ impl Peer {
         steps: &mut Vec<String>,
     ) -> Proposal {
         let mut evidence = GateEvidence::for_same_peer();
+        evidence.replay_min = self.settings.replay_min;
         let proposal = assess_candidate(case.promise, case.offer, candidate, &evidence);
         steps.push(told(&proposal));
         let offered = candidate.to_tool.as_deref().and_then(|name| case.offer.tool(name));
@@ -172,7 +175,7 @@ impl Peer {
                     best = Some((proposal, hash));
                 }
                 Settled::Nothing(why) => refutation = Some(why),
-                Settled::Unaffected => {}
+                Settled::Unaffected | Settled::LeftOut => {}
             }
         }
         best

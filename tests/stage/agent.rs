@@ -161,9 +161,17 @@ impl Agent {
 
 /// The text of a page of the admin listener.
 pub(crate) async fn text_of(address: SocketAddr, path: &str) -> (u16, String) {
+    said_to(address, Request::get(path).body(Full::default()).unwrap()).await
+}
+
+/// What a listener says to a request.
+pub(crate) async fn said_to(
+    address: SocketAddr,
+    mut request: Request<Full<Bytes>>,
+) -> (u16, String) {
     let mut agent = Agent::unopened(address).await;
-    let request = Request::get(path).header("host", address.to_string());
-    let request = request.body(Full::default()).unwrap();
+    let host = address.to_string().parse().unwrap();
+    request.headers_mut().entry("host").or_insert(host);
     agent.sender.ready().await.unwrap();
     let answer = agent.sender.send_request(request).await.unwrap();
     let status = answer.status().as_u16();

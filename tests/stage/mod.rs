@@ -16,7 +16,7 @@ mod sidecar;
 
 use std::time::Duration;
 
-pub(crate) use agent::{Agent, Said, text_of};
+pub(crate) use agent::{Agent, Said, said_to, text_of};
 pub(crate) use peer::{Answer, Asked, Peer};
 pub(crate) use sidecar::{Sidecar, cli};
 

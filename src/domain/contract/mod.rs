@@ -23,6 +23,7 @@ mod refused;
 mod sample;
 mod schema;
 mod seal;
+mod signer;
 mod tool;
 
 #[cfg(test)]
@@ -41,7 +42,8 @@ pub use model::{
 pub use refused::SchemaRefused;
 pub(crate) use sample::instances;
 pub use schema::{Judgement, Schema, Violation};
-pub use seal::{ChainFault, SealError, SealFault, Sealed, Signer, seal, verify_chain};
+pub use seal::{ChainFault, SealError, SealFault, Sealed, seal, verify_chain};
+pub use signer::{PublicKey, Signer};
 pub use tool::{Hints, Surface, Tool};
 
 #[cfg(test)]

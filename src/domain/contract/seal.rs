@@ -4,16 +4,13 @@ use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use serde_json::Value;
 
+use super::signer::{Signer, signature_faults};
 use super::{Contract, Direction, Role, Schema, Signing, SigningAlgorithm};
 use crate::domain::json::{Limits, Tape, canonical_digest};
 use crate::domain::message::{Digest, Millis};
 
-/// What an Ed25519 seal signs is this prefix and the 32 bytes of the content hash, so that a
-/// signature made for anything else is never one for a contract.
-const SIGNED_PREFIX: &[u8] = b"stipula contract seal v1\0";
 /// The shortest lifetime: one hour.
 const SHORTEST: Millis = Millis(60 * 60 * 1000);
 /// The longest lifetime: thirty days.
@@ -47,48 +44,6 @@ pub enum SealError {
 
 fn join(faults: &[SealFault]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-}
-
-/// A private Ed25519 key (RFC 8032) that seals contracts.
-#[derive(Debug)]
-pub struct Signer {
-    key: Ed25519KeyPair,
-}
-
-impl Signer {
-    /// Takes a PKCS#8 document (RFC 8410), DER.
-    ///
-    /// # Errors
-    /// Where the bytes are none, or hold another kind of key.
-    pub fn from_pkcs8(document: &[u8]) -> Result<Self, SealError> {
-        Ed25519KeyPair::from_pkcs8(document)
-            .map(|key| Self { key })
-            .map_err(|error| SealError::Key(format!("expected a PKCS#8 Ed25519 key: {error}")))
-    }
-
-    /// Takes the 32 bytes of an Ed25519 seed.
-    ///
-    /// # Errors
-    /// Where there are not 32 of them.
-    pub fn from_seed(seed: &[u8]) -> Result<Self, SealError> {
-        Ed25519KeyPair::from_seed_unchecked(seed)
-            .map(|key| Self { key })
-            .map_err(|error| SealError::Key(format!("expected a seed of 32 bytes: {error}")))
-    }
-
-    /// The public key, hexadecimal, as it stands in `signing.public_key`.
-    #[must_use]
-    pub fn public_key(&self) -> String {
-        hex::encode(self.key.public_key().as_ref())
-    }
-
-    fn sign(&self, hash: &Digest) -> String {
-        hex::encode(self.key.sign(&signed_bytes(hash)).as_ref())
-    }
-}
-
-fn signed_bytes(hash: &Digest) -> Vec<u8> {
-    [SIGNED_PREFIX, hash.as_bytes()].concat()
 }
 
 impl Contract {
@@ -223,7 +178,7 @@ fn differs(one: &Value, other: &Value) -> Option<String> {
     }
 }
 
-fn fault(pointer: &str, what: impl Into<String>) -> SealFault {
+pub(super) fn fault(pointer: &str, what: impl Into<String>) -> SealFault {
     SealFault { pointer: pointer.to_owned(), what: what.into() }
 }
 
@@ -318,37 +273,6 @@ pub(super) fn inexact_integers(value: &Value, at: &mut String, faults: &mut Vec<
             }
         }
         Value::Null | Value::Bool(_) | Value::String(_) => {}
-    }
-}
-
-fn signature_faults(contract: &Contract) -> Option<SealFault> {
-    let signing = &contract.signing;
-    match (signing.algorithm, &signing.public_key, &signing.signature) {
-        (SigningAlgorithm::Sha256, None, None) => None,
-        (SigningAlgorithm::Sha256, ..) => {
-            Some(fault("/signing", "expected no key and no signature beside the algorithm sha256"))
-        }
-        (SigningAlgorithm::Ed25519, Some(key), Some(signature)) => {
-            // One spelling alone, so that no byte of a sealed file can change unseen.
-            let lower = |text: &str| !text.bytes().any(|byte| byte.is_ascii_uppercase());
-            let (Ok(bytes_of_key), Ok(bytes), true) =
-                (hex::decode(key), hex::decode(signature), lower(key) && lower(signature))
-            else {
-                let what = "expected key and signature in lower-case hexadecimal";
-                return Some(fault("/signing", what));
-            };
-            let signed = signed_bytes(&contract.hash);
-            UnparsedPublicKey::new(&ED25519, bytes_of_key).verify(&signed, &bytes).err().map(|_| {
-                fault(
-                    "/signing/signature",
-                    "the signature is not one of this key over this contract",
-                )
-            })
-        }
-        (SigningAlgorithm::Ed25519, ..) => Some(fault(
-            "/signing",
-            "expected public_key and signature beside the algorithm ed25519",
-        )),
     }
 }
 

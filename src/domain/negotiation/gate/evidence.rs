@@ -18,6 +18,8 @@ pub struct GateEvidence {
     pub recordings_agree: bool,
     /// Recorded requests that were mapped and are valid under the offer.
     pub replay_samples_ok: usize,
+    /// How many of them an undecided proof needs.
+    pub replay_min: usize,
     /// Recorded requests or replies that were mapped and are not valid.
     pub replay_samples_bad: usize,
     /// What the profile knows of fields that follow from others.
@@ -36,6 +38,7 @@ impl GateEvidence {
             replayed_arguments: Vec::new(),
             recordings_agree: false,
             replay_samples_ok: 0,
+            replay_min: 5,
             replay_samples_bad: 0,
             derived_relations: Vec::new(),
             severity: Severity::Medium,

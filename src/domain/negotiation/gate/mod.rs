@@ -32,9 +32,6 @@ use crate::domain::drift::normal::normal;
 use crate::domain::drift::words::words;
 use pair::Hold;
 
-/// Recorded samples that an undecided proof needs.
-const REPLAY_MIN: usize = 5;
-
 /// What the gate looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct GateInput<'i> {
@@ -114,8 +111,8 @@ fn proven(input: &GateInput<'_>, holds: &mut Vec<Hold>) {
         }
         ProofWord::Unknown => {
             let replayed = evidence.replay.as_ref().is_some_and(super::ReplayResult::agrees);
-            let sampled =
-                evidence.replay_samples_ok >= REPLAY_MIN && evidence.replay_samples_bad == 0;
+            let sampled = evidence.replay_samples_ok >= evidence.replay_min
+                && evidence.replay_samples_bad == 0;
             if evidence.severity > Severity::Medium {
                 let why = "the proof is undecided, and severity is above medium";
                 holds.push((Rule::Proof, why.to_owned()));
