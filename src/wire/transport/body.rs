@@ -124,6 +124,15 @@ impl Body {
         Self::of(Source::Incoming(Paced { incoming, pace, at_end, waiting: None, since_window: 0 }))
     }
 
+    /// The same body once more, where its bytes are at hand.
+    pub(super) fn again(&self) -> Option<Self> {
+        match &self.source {
+            Source::Empty => Some(Self::empty()),
+            Source::Full(bytes) => Some(Self::full(bytes.clone())),
+            Source::Incoming(_) | Source::Channel(_) => None,
+        }
+    }
+
     const fn of(source: Source) -> Self {
         Self { source, permit: None, place: None, at_end: None }
     }

@@ -5,7 +5,7 @@
 //!                                          Body in, Body out, never a queue without an end
 //! ```
 //!
-//! Never here: a redirect followed, a request sent twice after a byte of it was written, a body
+//! Never here: a redirect followed to another host, a request sent twice after a byte of it was written, a body
 //! held without a permit of the budget, a connection without a timer.
 
 pub mod body;

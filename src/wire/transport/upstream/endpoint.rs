@@ -9,6 +9,7 @@ use http::{HeaderValue, Uri};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
+use super::redirect::Redirects;
 use crate::wire::transport::tls::{self, TlsError};
 
 /// How a peer is dialled, and what its answers may cost.
@@ -76,6 +77,7 @@ pub struct Endpoint {
     host_header: HeaderValue,
     tls: Option<(ServerName<'static>, Arc<ClientConfig>)>,
     settings: Settings,
+    redirects: Redirects,
 }
 
 impl Endpoint {
@@ -103,13 +105,22 @@ impl Endpoint {
         let host_header =
             HeaderValue::from_str(authority.as_str()).map_err(|error| wrong(&error.to_string()))?;
         let path = parts.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
-        Ok(Self { scheme, authority, path, host_header, tls, settings })
+        let redirects = Redirects::default();
+        Ok(Self { scheme, authority, path, host_header, tls, settings, redirects })
     }
 
     /// The URL's path and query; `/` where it has none.
     #[must_use]
     pub fn path_and_query(&self) -> &str {
         self.path.as_str()
+    }
+
+    pub(super) fn path(&self) -> &str {
+        self.path.path()
+    }
+
+    pub(super) const fn redirects(&self) -> &Redirects {
+        &self.redirects
     }
 
     /// The URL's host and port, as `Host` carries them.

@@ -5,12 +5,13 @@
 //!   Response<Body> ◄─ hop-by-hop off, pace on ◄──────────────────────── hyper ◄─ peer
 //! ```
 //!
-//! Never here: a redirect followed, a request sent again after a byte of it had left, a connection
+//! Never here: a redirect followed to another host, a request sent again after a byte of it had left, a connection
 //! used again whose answer was not read to its end.
 
 mod dial;
 mod endpoint;
 mod pool;
+mod redirect;
 
 use std::sync::Arc;
 
@@ -80,7 +81,10 @@ impl Upstream {
     /// connection's own headers are set here; hop-by-hop headers are stripped both ways. Dropping
     /// the future, or the answer's body before its end, cancels at the peer: HTTP/1 connections
     /// are closed, HTTP/2 streams reset. A request is sent a second time only where no byte of the
-    /// first had left. Redirects are answers.
+    /// first had left.
+    ///
+    /// A 307 or 308 from the endpoint's own path to another path of the same host is followed once,
+    /// where the body is at hand; every other redirect is an answer.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -88,6 +92,20 @@ impl Upstream {
         hop_by_hop::strip(request.headers_mut());
         request.headers_mut().remove(EXPECT);
         request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if request.uri().path() != self.endpoint.path() {
+            return self.sent(request).await;
+        }
+        let redirects = self.endpoint.redirects();
+        let copy = redirects.copy(&request);
+        let answer = self.sent(request).await?;
+        match redirects.followed(&self.endpoint, copy, &answer) {
+            // Boxed: hardly anybody redirects, and every exchange would carry its room.
+            Some(instead) => Box::pin(self.sent(instead)).await,
+            None => Ok(answer),
+        }
+    }
+
+    async fn sent(&self, mut request: Request<Body>) -> Result<Response<Body>, SendError> {
         if let Some(pooled) = self.pool.take() {
             match self.try_on(pooled, request).await {
                 Ok(response) => return Ok(response),

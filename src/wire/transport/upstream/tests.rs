@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -248,6 +248,67 @@ async fn tls_speaks_http2_both_ways() {
     whole(upstream.send(post("{}")).await.unwrap().into_body()).await;
     let strange = to(url, Settings::default()).send(post("{}")).await.unwrap_err();
     assert!(strange.unreachable && strange.why.contains("TLS"), "{strange}");
+}
+
+#[tokio::test]
+async fn a_redirect_on_the_same_host_is_followed_once_with_method_and_body() {
+    let (own, asked) = (Arc::new(std::sync::OnceLock::new()), Arc::new(AtomicUsize::new(0)));
+    let (host, count) = (Arc::clone(&own), Arc::clone(&asked));
+    let server = serve(move |request: Request<Body>| {
+        count.fetch_add(1, Ordering::Relaxed);
+        let (status, to) = match request.uri().path_and_query().unwrap().as_str() {
+            "/slash" => (307, "/slash/".to_owned()),
+            "/moved" => (308, format!("http://{}/slash/?y=2", host.get().unwrap())),
+            "/scheme" => (307, format!("https://{}/slash/", host.get().unwrap())),
+            "/away" => (307, "http://127.0.0.1:9/slash/".to_owned()),
+            "/round" => (307, "/round".to_owned()),
+            "/found" => (302, "/slash/".to_owned()),
+            "/nowhere" => (307, "%".to_owned()),
+            _ => (200, String::new()),
+        };
+        async move {
+            let told = format!("{} {}", request.method(), request.uri());
+            let body = whole(request.into_body()).await;
+            let mut answer =
+                Response::new(Body::full([told.as_bytes(), b" ", &body].concat().into()));
+            *answer.status_mut() = http::StatusCode::from_u16(status).unwrap();
+            if !to.is_empty() {
+                answer.headers_mut().insert("location", to.parse().unwrap());
+            }
+            answer
+        }
+    });
+    own.set(server.local_addr().to_string()).unwrap();
+    let at = |path| to(format!("http://{}{path}", server.local_addr()), Settings::default());
+    for (path, status, told, times) in [
+        ("/slash", 200, "POST /slash/ {}", 2),
+        ("/moved", 200, "POST /slash/?y=2 {}", 2),
+        ("/scheme", 200, "POST /slash/ {}", 2),
+        ("/away", 307, "POST /away {}", 1),
+        ("/round", 307, "POST /round {}", 2),
+        ("/found", 302, "POST /found {}", 1),
+        ("/nowhere", 307, "POST /nowhere {}", 1),
+    ] {
+        let upstream = at(path);
+        // Each time: it is the peer who says where, and it may say otherwise tomorrow.
+        for _ in 0..2 {
+            let before = asked.load(Ordering::Relaxed);
+            let request = Request::post(path).body(Body::full(Bytes::from_static(b"{}"))).unwrap();
+            let answer = upstream.send(request).await.unwrap();
+            assert_eq!(answer.status(), status, "{path}");
+            assert_eq!(whole(answer.into_body()).await, told);
+            assert_eq!(asked.load(Ordering::Relaxed) - before, times, "{path}");
+        }
+    }
+    // A body that streams is gone, and another path is none of our business.
+    let upstream = at("/slash");
+    let (sender, body) = Body::channel(1);
+    sender.send(Bytes::from_static(b"{}")).await.unwrap();
+    drop(sender);
+    let answer = upstream.send(Request::post("/slash").body(body).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 307);
+    let answer = upstream.send(Request::get("/away").body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 307);
 }
 
 #[test]
