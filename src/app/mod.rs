@@ -11,8 +11,10 @@
 mod ambient;
 #[cfg(feature = "demo")]
 mod demonstration;
+mod process;
 mod sidecar;
 mod target;
+mod upkeep;
 
 pub use ambient::{SystemClock, SystemDice};
 #[cfg(feature = "demo")]

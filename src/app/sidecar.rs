@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::ambient::{SystemClock, SystemDice};
+use super::process;
+use super::upkeep::Upkeep;
 use crate::admin;
 use crate::config::{ConfigError, Settings};
 use crate::control::{Advisor, Control, Handle, Parts, PeerParts, SealPolicy, Told};
@@ -16,7 +18,7 @@ use crate::proxy::{Doors, Gateway, Peer, Proxy};
 use crate::store::{FileStore, Store, StoreError};
 use crate::telemetry::{Metrics, TraceError, Tracer};
 use crate::wire::protocol::mcp::peer::PeerClient;
-use crate::wire::transport::server::{House, ServeError, Server, serve};
+use crate::wire::transport::server::{self, House, ServeError, Server, serve};
 use crate::wire::transport::upstream::{Endpoint, EndpointError, Upstream};
 
 /// Ordinary observations that wait between the planes; more are dropped and counted.
@@ -83,6 +85,7 @@ pub struct Sidecar {
     doors: Server,
     stop: oneshot::Sender<()>,
     control: std::thread::JoinHandle<()>,
+    _upkeep: Upkeep,
 }
 
 impl Sidecar {
@@ -116,6 +119,8 @@ impl Sidecar {
         let endpoints = endpoints(&settings)?;
         let (control, bindings) = Control::load(parts, asked(&settings, &endpoints))?;
         let switchboard = Arc::new(Switchboard::new(bindings));
+        let mut upkeep = Upkeep::default();
+        let pressure = upkeep.memory(settings.memory);
         let gateway = Gateway::new(
             settings.proxy.clone(),
             proxied(&settings, &endpoints),
@@ -125,26 +130,22 @@ impl Sidecar {
                 clock: Arc::clone(&clock),
                 metrics: metrics.clone(),
                 tracer: tracer.clone(),
+                pressure: pressure.clone(),
             },
         );
-        let (started, starting) = std::sync::mpsc::channel();
         let (stop, stopping) = oneshot::channel();
         let board = Arc::clone(&switchboard);
-        let control = std::thread::Builder::new()
-            .name("control".to_owned())
-            .spawn(move || {
-                run_control(control, &board, ordinary, reserved, &started, stopping);
-            })
-            .map_err(StartError::Thread)?;
-        let handle = starting
-            .recv()
-            .map_err(|gone| StartError::Thread(std::io::Error::other(gone.to_string())))?;
+        let (handle, control) = spawned(move |started| {
+            run_control(control, &board, ordinary, reserved, started, stopping);
+        })?;
         let token = admin::Token::of(&settings.store.dir, settings.keep_state)?;
         let desk =
             admin::Desk::new(handle.clone(), metrics.clone(), token, Arc::clone(&switchboard));
         let doors = serve(settings.admin.clone(), House::default(), move |_| desk.clone())?;
-        let house = House { metrics: Some(metrics) };
-        let data = serve(settings.listen.clone(), house, move |_| Proxy::new(&gateway))?;
+        let house = House { metrics: Some(metrics), pressure };
+        let data = serve(within_means(&settings.listen), house, move |_| Proxy::new(&gateway))?;
+        upkeep.certificate(data.certificate());
+        upkeep.certificate(doors.certificate());
         Ok(Self {
             proxy: data.local_addr(),
             admin: doors.local_addr(),
@@ -156,6 +157,7 @@ impl Sidecar {
             doors,
             stop,
             control,
+            _upkeep: upkeep,
         })
     }
 
@@ -176,6 +178,32 @@ impl Sidecar {
         let _ = tokio::task::spawn_blocking(move || self.control.join()).await;
         cut
     }
+}
+
+/// The control plane's thread, and what it is reached by once it runs.
+fn spawned(
+    run: impl FnOnce(&std::sync::mpsc::Sender<Handle>) + Send + 'static,
+) -> Result<(Handle, std::thread::JoinHandle<()>), StartError> {
+    let (started, starting) = std::sync::mpsc::channel();
+    let thread = std::thread::Builder::new()
+        .name("control".to_owned())
+        .spawn(move || run(&started))
+        .map_err(StartError::Thread)?;
+    let handle = starting
+        .recv()
+        .map_err(|gone| StartError::Thread(std::io::Error::other(gone.to_string())))?;
+    Ok((handle, thread))
+}
+
+/// No more connections than there are file descriptors for: one too many waits to be accepted, where
+/// without a descriptor neither its peer nor the ledger could be reached.
+fn within_means(settings: &server::Settings) -> server::Settings {
+    let most = process::most_connections();
+    if most < settings.connections {
+        let wanted = settings.connections;
+        tracing::warn!(wanted, most, "too few file descriptors for limits.connections");
+    }
+    server::Settings { connections: settings.connections.min(most), ..settings.clone() }
 }
 
 /// The state directory of the settings.

@@ -161,6 +161,13 @@ pub(super) struct Limits {
     /// Connections at once.
     #[schemars(range(min = 1))]
     pub(super) connections: usize,
+    /// Connections at once of one address.
+    #[schemars(range(min = 1))]
+    pub(super) connections_per_address: usize,
+    /// Memory of the process: at 85 % of it new connections are refused, at 95 % new exchanges too;
+    /// absent: the limit of its cgroup, if any.
+    #[schemars(range(min = 1))]
+    pub(super) memory_bytes: Option<u64>,
     /// HTTP/2 streams at once on a connection.
     #[schemars(range(min = 1))]
     pub(super) streams: u32,
@@ -479,6 +486,8 @@ impl Default for Limits {
             nodes: room.document.nodes,
             exchanges: room.exchanges,
             connections: server.connections,
+            connections_per_address: server.connections_per_address,
+            memory_bytes: None,
             streams: server.streams,
             head_bytes: server.head_bytes,
             headers: server.headers,

@@ -20,6 +20,8 @@ pub struct Settings {
     pub listen: server::Settings,
     /// The data plane.
     pub proxy: proxy::Settings,
+    /// Bytes of memory that the process may take; `None`: the limit of its cgroup, if any.
+    pub memory: Option<u64>,
     /// The control plane, with what holds for each peer.
     pub control: control::Settings,
     /// The state directory.
@@ -123,6 +125,7 @@ impl Settings {
                 sessions: proxy.sessions,
                 session_ttl_ms: proxy.session_ttl_ms,
             },
+            memory: limits.memory_bytes,
             control: control::Settings {
                 peers: raw.peers.iter().map(|(name, peer)| peer_settings(name, peer)).collect(),
                 evidence_every: Millis(raw.control.evidence_every_ms),
@@ -172,6 +175,7 @@ fn listener(
         head_bytes: limits.head_bytes,
         headers: limits.headers,
         connections: limits.connections,
+        connections_per_address: limits.connections_per_address,
         streams: limits.streams,
         ..server::Settings::default()
     }

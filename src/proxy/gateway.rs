@@ -11,6 +11,7 @@ use crate::live::{Observations, Switchboard};
 use crate::telemetry::{Metrics, PeerMetrics, Tracer};
 use crate::wire::transport::budget::BodyBudget;
 use crate::wire::transport::places::Places;
+use crate::wire::transport::pressure::Pressure;
 use crate::wire::transport::upstream::{Endpoint, Upstream};
 
 /// How long a body waits for memory before it is refused.
@@ -40,6 +41,8 @@ pub struct Doors {
     pub metrics: Metrics,
     /// The spans.
     pub tracer: Tracer,
+    /// How short memory is; no exchange begins where it is critical.
+    pub pressure: Pressure,
 }
 
 /// What all threads share.

@@ -130,8 +130,16 @@ label!(
         Nodes = "nodes",
         /// Connections at once.
         Connections = "connections",
+        /// Connections at once of one address.
+        PerAddress = "connections_per_address",
         /// Exchanges at once.
         Exchanges = "exchanges",
+        /// Memory of the process.
+        Memory = "memory",
+        /// File descriptors: a connection could not be accepted.
+        Descriptors = "file_descriptors",
+        /// Bytes of an HTTP/2 connection that carry neither a request nor a body.
+        Overhead = "overhead_bytes",
         /// A connection or body that came too slowly, or idled too long.
         Timeout = "timeout",
         /// A quota of requests.

@@ -200,6 +200,27 @@ async fn an_exchange_has_its_place_until_its_answer_has_ended() {
 }
 
 #[tokio::test]
+async fn no_exchange_begins_while_memory_is_critical() {
+    let rig = Rig::new(Some(bound(tool())), |_| Answer::json(GOOD)).await;
+    // A connection that is there stays; the agent's requests on it are refused one by one.
+    let mut open = rig.caller().connected().await;
+    assert_eq!(open.post(CALL).await.status, 200);
+    rig.pressure.tell(95, 100);
+    let refused = open.post(CALL).await;
+    assert_eq!((refused.status, &refused.headers["retry-after"]), (503, &"1".parse().unwrap()));
+    assert_eq!(refused.json()["error"]["message"], "no memory for another exchange; try again");
+    assert_eq!(rig.asked().len(), 1);
+    rig.pressure.tell(94, 100);
+    assert_eq!(open.post(CALL).await.status, 200);
+    assert!(rig.metrics.render().contains("stipula_limits_total{limit=\"memory\"} 1\n"));
+    // Who comes new is told at the door.
+    assert_eq!(rig.post(CALL).await.status, 503);
+    rig.pressure.tell(84, 100);
+    assert_eq!(rig.post(CALL).await.status, 200);
+    assert!(rig.metrics.render().contains("stipula_limits_total{limit=\"memory\"} 2\n"));
+}
+
+#[tokio::test]
 async fn a_session_survives_its_peers_restart() {
     let restarted = Arc::new(AtomicBool::new(false));
     let after = Arc::clone(&restarted);

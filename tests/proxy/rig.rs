@@ -21,6 +21,7 @@ use stipula::live::{
 };
 use stipula::proxy::{Doors, Gateway, Peer, Proxy, Settings};
 use stipula::telemetry::{Metrics, Tracer};
+use stipula::wire::transport::pressure::Pressure;
 use stipula::wire::transport::server::{self, House, Server, serve};
 use stipula::wire::transport::upstream::{self, Endpoint};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -113,6 +114,7 @@ struct PeerState {
 /// Everything a test needs to hold.
 pub(crate) struct Rig {
     pub(crate) metrics: Metrics,
+    pub(crate) pressure: Pressure,
     pub(crate) board: Arc<Switchboard>,
     pub(crate) ordinary: mpsc::Receiver<Observation>,
     pub(crate) reserved: mpsc::Receiver<Observation>,
@@ -168,13 +170,14 @@ impl Rig {
         let bindings = binding.map(|binding| (peer(), Arc::new(binding)));
         let board = Arc::new(Switchboard::new(bindings.into_iter().collect()));
         let (observations, ordinary, reserved) = Observations::bounded(64, 64);
-        let metrics = Metrics::new();
+        let (metrics, pressure) = (Metrics::new(), Pressure::default());
         let doors = Doors {
             switchboard: Arc::clone(&board),
             observations: observations.clone(),
             clock: Arc::new(Ticking(tokio::time::Instant::now())),
             metrics: metrics.clone(),
             tracer: Tracer::off(),
+            pressure: pressure.clone(),
         };
         let proxied = Peer { id: peer(), endpoint: Arc::new(endpoint), seal_on_first_use: true };
         let gateway = Gateway::new(settings, vec![proxied], doors);
@@ -183,9 +186,19 @@ impl Rig {
             threads: Some(1),
             ..server::Settings::default()
         };
-        let house = House { metrics: Some(metrics.clone()) };
+        let house = House { metrics: Some(metrics.clone()), pressure: pressure.clone() };
         let server = serve(listen, house, move |_| Proxy::new(&gateway)).unwrap();
-        Self { metrics, board, ordinary, reserved, left: left_out, observations, asked, server }
+        Self {
+            metrics,
+            pressure,
+            board,
+            ordinary,
+            reserved,
+            left: left_out,
+            observations,
+            asked,
+            server,
+        }
     }
 
     /// What the peer was asked so far.
@@ -252,10 +265,7 @@ impl Agent {
         headers: &[(&str, &str)],
         text: &str,
     ) -> Told {
-        let response = self.open(method, path, headers, text).await;
-        let (head, body) = response.into_parts();
-        let text = body.collect().await.unwrap().to_bytes();
-        Told { status: head.status.as_u16(), headers: head.headers, text }
+        told(self.open(method, path, headers, text).await).await
     }
 
     /// The head of an answer, its body unread.
@@ -266,22 +276,57 @@ impl Agent {
         headers: &[(&str, &str)],
         text: &str,
     ) -> http::Response<hyper::body::Incoming> {
+        self.connected().await.open(method, path, headers, text).await
+    }
+
+    /// A connection that stays.
+    pub(crate) async fn connected(self) -> Line {
+        let socket = TcpStream::connect(self.0).await.unwrap();
+        let (sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.unwrap();
+        tokio::spawn(connection);
+        Line { agent: self, sender }
+    }
+}
+
+/// A connection to the sidecar.
+pub(crate) struct Line {
+    agent: Agent,
+    sender: hyper::client::conn::http1::SendRequest<Full<Bytes>>,
+}
+
+impl Line {
+    pub(crate) async fn post(&mut self, text: &str) -> Told {
+        told(self.open("POST", "/mcp", &[], text).await).await
+    }
+
+    async fn open(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        text: &str,
+    ) -> http::Response<hyper::body::Incoming> {
         let mut request = http::Request::builder()
             .method(method)
             .uri(path)
-            .header("host", self.0.to_string())
+            .header("host", self.agent.0.to_string())
             .header("content-type", "application/json")
             .header("accept", "application/json, text/event-stream");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(Bytes::copy_from_slice(text.as_bytes()))).unwrap();
-        let socket = TcpStream::connect(self.0).await.unwrap();
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.unwrap();
-        tokio::spawn(connection);
-        sender.send_request(request).await.unwrap()
+        self.sender.ready().await.unwrap();
+        self.sender.send_request(request).await.unwrap()
     }
+}
+
+/// Reads an answer to its end.
+async fn told(response: http::Response<hyper::body::Incoming>) -> Told {
+    let (head, body) = response.into_parts();
+    let text = body.collect().await.unwrap().to_bytes();
+    Told { status: head.status.as_u16(), headers: head.headers, text }
 }
 
 async fn connection(mut socket: TcpStream, state: PeerState) {

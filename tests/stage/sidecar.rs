@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -48,7 +49,24 @@ impl Sidecar {
         arguments: &[&str],
         variables: &[(&str, &str)],
     ) -> Self {
-        let mut command = Command::new(binary());
+        Self::start_as(Command::new(binary()), peer, state, arguments, variables).await
+    }
+
+    /// With no more file descriptors than this.
+    pub(crate) async fn start_poor(peer: &Peer, state: &Path, descriptors: u32) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"")]);
+        command.arg(binary());
+        Self::start_as(command, peer, state, &[], &[]).await
+    }
+
+    async fn start_as(
+        mut command: Command,
+        peer: &Peer,
+        state: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         command
             .args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .args(["--peer", &format!("{PEER}={}", peer.url())])
@@ -167,6 +185,18 @@ impl Sidecar {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
     }
 
+    /// Leaves it so many more file descriptors than it has open now.
+    pub(crate) fn leave_descriptors(&self, more: u64) {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.child.id().unwrap()));
+        let current = Some(open.unwrap().count() as u64 + more);
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        prlimit(Some(self.pid()), Resource::Nofile, Rlimit { current, maximum }).unwrap();
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()).unwrap()
+    }
+
     /// Kills it at once, without a word.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
@@ -174,9 +204,7 @@ impl Sidecar {
 
     /// Asks it to stop, and waits until it has.
     pub(crate) async fn stop(mut self) {
-        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
-        let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        kill_process(self.pid(), Signal::TERM).unwrap();
         let ended = soon("the end of the sidecar", self.child.wait()).await.unwrap();
         assert!(ended.success(), "{ended}");
     }

@@ -8,6 +8,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -75,6 +76,23 @@ impl Drop for AtEnd {
     }
 }
 
+/// Bytes of a connection that carried a request or a part of one.
+#[derive(Debug, Default)]
+pub(super) struct Earned(AtomicU64);
+
+impl Earned {
+    pub(super) fn add(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What a frame of data costs beside its data, in bytes: a head, and padding within reason.
+const FRAME: u64 = 64;
+
 /// A body: nothing, bytes that are there, a stream that comes, or frames of our own.
 #[derive(Debug)]
 pub struct Body {
@@ -121,7 +139,20 @@ impl Body {
         pace: Option<Arc<Pace>>,
         at_end: Option<AtEnd>,
     ) -> Self {
-        Self::of(Source::Incoming(Paced { incoming, pace, at_end, waiting: None, since_window: 0 }))
+        let earned = None;
+        let paced = Paced { incoming, pace, at_end, earned, waiting: None, since_window: 0 };
+        Self::of(Source::Incoming(paced))
+    }
+
+    /// What hyper reads from an agent's connection, counted.
+    pub(super) fn received(
+        incoming: Incoming,
+        pace: Arc<Pace>,
+        earned: Option<Arc<Earned>>,
+    ) -> Self {
+        let pace = Some(pace);
+        let paced = Paced { incoming, pace, at_end: None, earned, waiting: None, since_window: 0 };
+        Self::of(Source::Incoming(paced))
     }
 
     /// The same body once more, where its bytes are at hand.
@@ -241,6 +272,8 @@ struct Paced {
     incoming: Incoming,
     pace: Option<Arc<Pace>>,
     at_end: Option<AtEnd>,
+    /// Where its bytes are counted, on HTTP/2.
+    earned: Option<Arc<Earned>>,
     /// Made at the first wait: most bodies are there at once and need no timer.
     waiting: Option<Waiting>,
     /// Bytes that came since the window began.
@@ -258,7 +291,11 @@ impl Paced {
     fn poll(&mut self, cx: &mut Context<'_>) -> Polled {
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                self.since_window += frame.data_ref().map_or(0, Bytes::len) as u64;
+                let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+                self.since_window += bytes;
+                if let Some(earned) = &self.earned {
+                    earned.add(bytes + FRAME);
+                }
                 // A body of known length says that it is over with its last frame, and hyper does
                 // not ask it again.
                 if self.incoming.is_end_stream() {

@@ -17,6 +17,12 @@ use super::upstream::{Endpoint, Upstream};
 /// A handler that is a function.
 pub(crate) struct Function<F>(Arc<F>);
 
+impl<F> Function<F> {
+    pub(crate) fn new(answer: F) -> Self {
+        Self(Arc::new(answer))
+    }
+}
+
 impl<F> Clone for Function<F> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
@@ -49,7 +55,7 @@ where
     F: Fn(Request<Body>) -> A + Send + Sync + 'static,
     A: Future<Output = Response<Body>> + Send + 'static,
 {
-    let handler = Function(Arc::new(answer));
+    let handler = Function::new(answer);
     server::serve(settings, server::House::default(), move |_| handler.clone()).unwrap()
 }
 

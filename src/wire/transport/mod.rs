@@ -16,6 +16,7 @@ pub mod hop_by_hop;
 #[cfg(test)]
 pub(crate) mod loopback;
 pub mod places;
+pub mod pressure;
 pub mod server;
 pub mod sse;
 pub mod stdio;

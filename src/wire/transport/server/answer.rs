@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tower::ServiceExt as _;
 
@@ -51,7 +51,14 @@ impl<S: Answering> Desk<S> {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
             refused
         } else {
-            let body = Body::incoming(incoming, Some(self.pace), None);
+            // HTTP/1 has nothing between requests that has to be earned. A body that is not read may
+            // have filled its window.
+            let earned = (head.version == Version::HTTP_2).then(|| {
+                let Settings { head_bytes, stream_window, .. } = *self.settings;
+                self.vital.earned().add(u64::from(head_bytes) + u64::from(stream_window));
+                Arc::clone(self.vital.earned())
+            });
+            let body = Body::received(incoming, self.pace, earned);
             let answering = self.service.oneshot(Request::from_parts(head, body));
             // A service holds nothing that others see half-changed: its state is its own clone.
             match AssertUnwindSafe(answering).catch_unwind().await {

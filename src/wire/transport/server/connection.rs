@@ -11,14 +11,15 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::answer::Desk;
+use super::door::{Door, Shut, turn_away};
 use super::watched::{Vital, Watched};
 use super::{Answering, ConnectionFacts, Counts, Handler, House, Settings};
-use crate::telemetry::Metrics;
+use crate::telemetry::Limit;
 use crate::wire::transport::body::Pace;
 
 /// After accepting failed (no file descriptors), this passes before it is tried again.
@@ -28,12 +29,11 @@ const BREATHER: Duration = Duration::from_millis(20);
 #[derive(Clone)]
 pub(super) struct Acceptor {
     settings: Arc<Settings>,
-    house: House,
+    door: Arc<Door>,
     tls: Option<TlsAcceptor>,
     counts: Arc<Counts>,
     /// `Some` once the server is to end, with how long requests in flight may take.
     stopping: watch::Receiver<Option<Duration>>,
-    places: Arc<Semaphore>,
     pace: Arc<Pace>,
     http: auto::Builder<TokioExecutor>,
 }
@@ -53,9 +53,8 @@ impl Acceptor {
         };
         Self {
             http: http(&settings),
-            places: Arc::new(Semaphore::new(settings.connections)),
             tls: tls.map(TlsAcceptor::from),
-            house,
+            door: Door::new(&settings, house),
             settings: Arc::new(settings),
             pace: Arc::new(pace),
             counts,
@@ -69,22 +68,28 @@ impl Acceptor {
         let mut stopping = self.stopping.clone();
         let mut connections = JoinSet::new();
         let within = loop {
-            let place = Arc::clone(&self.places).acquire_owned();
-            let accepted = async { (place.await, listener.accept().await) };
+            let accepted = async { (self.door.place().await, listener.accept().await) };
             tokio::select! {
                 stop = stopping.wait_for(Option::is_some) => break stop.ok().and_then(|stop| *stop),
                 Some(_ended) = connections.join_next() => {}
                 (place, accepted) = accepted => match accepted {
                     Ok((stream, remote)) => {
                         self.counts.accepted.fetch_add(1, Ordering::Relaxed);
-                        let open = self.house.metrics.clone().map(Open::new);
-                        let serving = self.clone().serve(stream, remote, thread, handler.clone());
+                        let (this, handler) = (self.clone(), handler.clone());
                         connections.spawn(async move {
-                            serving.await;
-                            drop((place, open));
+                            match this.door.enter(remote.ip()) {
+                                Ok(guest) => {
+                                    this.serve(stream, remote, thread, handler).await;
+                                    drop(guest);
+                                }
+                                // Boxed, so that who is let in does not carry its buffer.
+                                Err(why) => Box::pin(this.refuse(stream, why)).await,
+                            }
+                            drop(place);
                         });
                     }
                     Err(_) => {
+                        self.door.count(Limit::Descriptors);
                         self.counts.accept_failed.fetch_add(1, Ordering::Relaxed);
                         tokio::time::sleep(BREATHER).await;
                     }
@@ -95,6 +100,13 @@ impl Acceptor {
         let ended = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(within.unwrap_or_default(), ended).await.is_err() {
             self.counts.cut.fetch_add(connections.len() as u64, Ordering::Relaxed);
+        }
+    }
+
+    async fn refuse(self, stream: TcpStream, why: Shut) {
+        self.counts.turned_away.fetch_add(1, Ordering::Relaxed);
+        if self.tls.is_none() {
+            turn_away(stream, why).await;
         }
     }
 
@@ -133,7 +145,12 @@ impl Acceptor {
                 in_time
             }
         };
+        if vital.was_flooded() {
+            self.door.count(Limit::Overhead);
+            self.counts.flooded.fetch_add(1, Ordering::Relaxed);
+        }
         if !in_time || vital.was_late() {
+            self.door.count(Limit::Timeout);
             self.counts.timed_out.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -153,22 +170,6 @@ impl Acceptor {
             _ = stopping.wait_for(Option::is_some) => connection.as_mut().graceful_shutdown(),
         }
         let _ = connection.await;
-    }
-}
-
-/// A connection, counted while it is open.
-struct Open(Metrics);
-
-impl Open {
-    fn new(metrics: Metrics) -> Self {
-        metrics.connection_opened();
-        Self(metrics)
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.connection_closed();
     }
 }
 

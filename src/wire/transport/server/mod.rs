@@ -1,7 +1,7 @@
 //! Listens, and hands each request to a service on the thread that accepted it.
 //!
 //! ```text
-//!   one thread a core: listener ─► accept ─► watch (timers, raw head) ─► hyper ─► strict, guard ─► Answering
+//!   one thread a core: listener ─► door ─► watch (timers, raw head) ─► hyper ─► strict, guard ─► Answering
 //!                         └── stop: no more connections, requests in flight end, the rest is cut
 //! ```
 //!
@@ -9,6 +9,7 @@
 
 mod answer;
 mod connection;
+mod door;
 mod listen;
 mod watched;
 
@@ -25,7 +26,8 @@ use tower::Service;
 use self::connection::Acceptor;
 use super::body::Body;
 use super::guard;
-use super::tls::{self, TlsError};
+use super::pressure::Pressure;
+use super::tls::{self, Certificate, TlsError};
 use crate::telemetry::Metrics;
 
 /// Makes what answers the requests of a connection. One value for each thread.
@@ -94,6 +96,8 @@ pub struct Settings {
     pub headers: usize,
     /// Most connections at once, over all threads.
     pub connections: usize,
+    /// Most connections at once of one address (of one /64, for IPv6); more are refused with 503.
+    pub connections_per_address: usize,
     /// Most HTTP/2 streams at once on a connection.
     pub streams: u32,
     /// HTTP/2 window of a stream, in bytes.
@@ -129,6 +133,7 @@ impl Default for Settings {
             head_bytes: 32 * 1024,
             headers: 100,
             connections: 8000,
+            connections_per_address: 4000,
             streams: 100,
             stream_window: 64 * 1024,
             connection_window: 1024 * 1024,
@@ -156,11 +161,15 @@ pub enum ServeError {
     Thread(#[source] std::io::Error),
 }
 
-/// What a listener tells the house. By default it tells nobody.
+/// What a listener tells the house, and is told. By default nobody tells anything.
 #[derive(Clone, Debug, Default)]
 pub struct House {
-    /// Where agents' connections are counted.
+    /// Where agents' connections, and limits that bit, are counted.
     pub metrics: Option<Metrics>,
+    /// How short memory is: from [`Level::High`] on, new connections are refused with 503.
+    ///
+    /// [`Level::High`]: super::pressure::Level::High
+    pub pressure: Pressure,
 }
 
 /// Counts of what went wrong on the listener; read them at any time.
@@ -168,12 +177,16 @@ pub struct House {
 pub struct Counts {
     /// Connections accepted.
     pub accepted: AtomicU64,
+    /// Connections that were turned away at the door.
+    pub turned_away: AtomicU64,
     /// Requests refused before the service saw them (shape, host, origin).
     pub refused: AtomicU64,
     /// Requests that the service did not take.
     pub shed: AtomicU64,
     /// Services that unwound.
     pub unwound: AtomicU64,
+    /// HTTP/2 connections cut because they carried too much beside requests.
+    pub flooded: AtomicU64,
     /// Connections closed by a timer.
     pub timed_out: AtomicU64,
     /// Times that accepting failed (no file descriptors).
@@ -187,6 +200,7 @@ pub struct Counts {
 pub struct Server {
     local: SocketAddr,
     counts: Arc<Counts>,
+    certificate: Option<Arc<Certificate>>,
     stop: watch::Sender<Option<Duration>>,
     /// Ends when the last thread has ended.
     running: mpsc::Receiver<()>,
@@ -203,6 +217,12 @@ impl Server {
     #[must_use]
     pub const fn counts(&self) -> &Arc<Counts> {
         &self.counts
+    }
+
+    /// What it shows who connects, where it is encrypted; to be looked at again from time to time.
+    #[must_use]
+    pub const fn certificate(&self) -> Option<&Arc<Certificate>> {
+        self.certificate.as_ref()
     }
 
     /// Takes no more connections, lets requests in flight end, cuts what is left after `within`.
@@ -230,12 +250,13 @@ where
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = settings.threads.unwrap_or(cores).max(1);
     let tls = settings.tls.as_ref().map(|files| tls::server(&files.certificates, &files.key));
+    let (tls, certificate) = tls.transpose()?.unzip();
     let listeners = listen::listeners(address, threads).map_err(bind)?;
     let local = listeners[0].local_addr().map_err(bind)?;
     let (stop, stopping) = watch::channel(None);
     let (alive, running) = mpsc::channel(1);
     let counts = Arc::<Counts>::default();
-    let acceptor = Acceptor::new(settings, house, tls.transpose()?, Arc::clone(&counts), stopping);
+    let acceptor = Acceptor::new(settings, house, tls, Arc::clone(&counts), stopping);
     let make = Arc::new(make);
     for (thread, listener) in listeners.into_iter().enumerate() {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -253,8 +274,10 @@ where
             })
             .map_err(ServeError::Thread)?;
     }
-    Ok(Server { local, counts, stop, running })
+    Ok(Server { local, counts, certificate, stop, running })
 }
 
+#[cfg(test)]
+mod limits_tests;
 #[cfg(test)]
 mod tests;

@@ -10,8 +10,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::Settings;
-use crate::wire::transport::body::{AtEnd, Ended};
+use crate::wire::transport::body::{AtEnd, Earned, Ended};
 use crate::wire::transport::strict::{At, Follower, Shape};
+
+/// Bytes that an HTTP/2 connection may bring for nothing, beside what its window lets wait unread.
+const FREE: u64 = 256 * 1024;
+/// One byte in for so many bytes out: room for window updates, not for a ping for each answer to one.
+const WRITTEN: u64 = 2;
+/// Bytes a second: the pings of an agent that is merely alive.
+const EACH_SECOND: u64 = 1024;
 
 /// What the socket's side and the requests' side of a connection tell each other.
 #[derive(Debug, Default)]
@@ -22,6 +29,9 @@ pub(super) struct Vital {
     fault: OnceLock<Shape>,
     /// A timer closed it.
     late: AtomicBool,
+    /// It carried too much beside requests.
+    flooded: AtomicBool,
+    earned: Arc<Earned>,
 }
 
 impl Vital {
@@ -37,6 +47,15 @@ impl Vital {
 
     pub(super) fn was_late(&self) -> bool {
         self.late.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn was_flooded(&self) -> bool {
+        self.flooded.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that it may have carried for its requests.
+    pub(super) const fn earned(&self) -> &Arc<Earned> {
+        &self.earned
     }
 }
 
@@ -58,6 +77,10 @@ pub(super) struct Watched<S> {
     silent: bool,
     /// The last byte, either way.
     last: Instant,
+    opened: Instant,
+    /// Bytes that came, and bytes that left.
+    came: u64,
+    left: u64,
     /// One timer for all waits. It is left to fire early and set again then, so that a request
     /// that comes whole costs no timer.
     timer: Pin<Box<Sleep>>,
@@ -73,6 +96,9 @@ impl<S> Watched<S> {
             since: now,
             silent: true,
             last: now,
+            opened: now,
+            came: 0,
+            left: 0,
             timer: Box::pin(tokio::time::sleep_until(now + settings.first_byte)),
             settings,
         }
@@ -81,6 +107,7 @@ impl<S> Watched<S> {
     fn saw(&mut self, bytes: &[u8]) {
         self.last = Instant::now();
         self.silent &= bytes.is_empty();
+        self.came += bytes.len() as u64;
         let before = self.follower.at();
         if let Err(shape) = self.follower.follow(bytes) {
             // The first fault stays.
@@ -89,6 +116,19 @@ impl<S> Watched<S> {
         if self.follower.at() == At::Head && before != At::Head {
             self.since = self.last;
         }
+    }
+
+    /// Whether an HTTP/2 connection brought more than its requests and answers account for. Pings,
+    /// settings, priorities and unknown frames cost the agent little and have no limit in h2.
+    fn is_flooded(&self) -> bool {
+        if self.follower.at() != At::Elsewhere {
+            return false;
+        }
+        let free = u64::from(self.settings.connection_window) + FREE;
+        let allowed = self.vital.earned.total()
+            + self.left / WRITTEN
+            + self.last.duration_since(self.opened).as_secs() * EACH_SECOND;
+        self.came > free + allowed
     }
 
     /// When what is waited for must have come; `None` while a request is at work.
@@ -120,8 +160,9 @@ impl<S> Watched<S> {
         polled: Poll<io::Result<usize>>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        if polled.is_ready() {
+        if let Poll::Ready(written) = &polled {
             self.last = Instant::now();
+            self.left += written.as_ref().map_or(0, |bytes| *bytes as u64);
             return polled;
         }
         // The agent does not read its answer.
@@ -140,6 +181,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         match Pin::new(&mut this.stream).poll_read(cx, buffer) {
             Poll::Ready(Ok(())) => {
                 this.saw(&buffer.filled()[before..]);
+                if this.is_flooded() {
+                    this.vital.flooded.store(true, Ordering::Relaxed);
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+                }
                 Poll::Ready(Ok(()))
             }
             Poll::Pending => match this.deadline() {
