@@ -13,11 +13,11 @@ use crate::domain::contract::{
     next_version,
 };
 use crate::domain::drift::{
-    Change, DriftEvent, EventState, Outlook, Sighting, Signal, classify, diff,
+    Change, DriftEvent, EventState, Outlook, Sighting, Signal, classify, clean_text, diff,
 };
 use crate::domain::evidence::{Record, RecordBody, RecordId};
 use crate::domain::message::{Digest, ToolName, UnixMillis};
-use crate::domain::negotiation::{Origin, Proposal, clean_text, effectively_read_only, propose};
+use crate::domain::negotiation::{Origin, Proposal, effectively_read_only, propose};
 use crate::domain::patch::{Approval, Approved, Proposed};
 use crate::domain::policy::Caller;
 use crate::domain::routine::RoutineDoc;

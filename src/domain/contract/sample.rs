@@ -360,9 +360,21 @@ fn strings(members: &Map<String, Value>) -> Vec<Value> {
     } else if let Some(format) = members.get("format").and_then(Value::as_str) {
         formatted(format)
     } else {
-        ["a", "", "0", "12", "true", "null", "Zürich, 😀 \"q\" \\", " a  b\n", "2024-02-29", "1.5"]
-            .map(str::to_owned)
-            .to_vec()
+        [
+            "a",
+            "",
+            "0",
+            "12",
+            "true",
+            "null",
+            "Zürich, 😀 \"q\" \\",
+            " a  b\n",
+            "2024-02-29",
+            "1.5",
+            "{}",
+        ]
+        .map(str::to_owned)
+        .to_vec()
     };
     let longest = most.filter(|most| *most <= 4096).map(|most| "m".repeat(most));
     let fitted = |text: String| {

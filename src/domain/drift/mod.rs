@@ -11,8 +11,10 @@ mod classify;
 mod diff;
 mod event;
 pub mod normal;
+mod text;
 pub mod words;
 
 pub use classify::{Against, Outlook, Sighting, Signal, classify, fingerprint};
 pub use diff::{Compatibility, Diff, diff, fits, is_default_changed};
 pub use event::{Change, DriftEvent, DriftType, EventState, Evidence, Face, Fingerprint, Severity};
+pub use text::{asks_for_conversation, clean_text, introduced_text};

@@ -135,7 +135,11 @@ fn tidy(made: &mut Map<String, Value>) {
         made.insert("type".to_owned(), names);
     }
     if let Some(Value::Array(values)) = made.get("enum") {
+        let as_listed = values.clone();
         let values = sorted(values);
+        if values != json!(as_listed) {
+            made.entry("x-order").or_insert(json!(as_listed));
+        }
         made.insert("enum".to_owned(), values);
     }
     let integer = made.get("type") == Some(&json!(["integer"]));
@@ -154,6 +158,13 @@ fn tidy(made: &mut Map<String, Value>) {
     for bound in ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"] {
         if let Some(value) = made.get(bound).and_then(Value::as_f64) {
             made.insert(bound.to_owned(), json!(value));
+        }
+    }
+    for (bound, beyond) in [("minimum", -SAFE), ("maximum", SAFE)] {
+        let safe =
+            made.get(bound).and_then(Value::as_f64).is_some_and(|it| it * beyond.signum() >= SAFE);
+        if safe {
+            made.insert(format!("x-safe-{bound}"), json!(true));
         }
     }
     made.retain(|name, value| match name.as_str() {
@@ -200,7 +211,7 @@ fn merged(first: &Map<String, Value>, second: &Map<String, Value>) -> Option<Map
             made.insert(name.clone(), value.clone());
             continue;
         };
-        if own == value || matches!(name.as_str(), "description" | "default") {
+        if own == value || matches!(name.as_str(), "description" | "default") || is_mark(name) {
             continue;
         }
         let both = match (name.as_str(), own, value) {
@@ -275,7 +286,7 @@ fn joined(variants: &[Value], keyword: &str) -> Option<Map<String, Value>> {
     let mut types: Option<&Value> = None;
     for variant in variants {
         let variant = variant.as_object()?;
-        let others = variant.keys().filter(|k| *k != keyword && *k != "description");
+        let others = variant.keys().filter(|k| *k != keyword && *k != "description" && !is_mark(k));
         for other in others {
             if other != "type" || keyword != "enum" {
                 return None;
@@ -357,6 +368,7 @@ pub fn shape(schema: &Value) -> Value {
                 .filter(|(name, value)| {
                     !(matches!(name.as_str(), "description") && value.is_string())
                         && *name != "default"
+                        && !is_mark(name)
                 })
                 .map(|(name, value)| match (name.as_str(), value) {
                     ("properties", Value::Object(all)) => (
@@ -370,6 +382,54 @@ pub fn shape(schema: &Value) -> Value {
         Value::Array(items) => Value::Array(items.iter().map(shape).collect()),
         other => other.clone(),
     }
+}
+
+/// The closed list of values in the order in which it was written.
+#[must_use]
+pub fn values_as_listed(schema: &Value) -> Option<&Vec<Value>> {
+    let known = values(schema)?;
+    let listed = schema.get("x-order").and_then(Value::as_array);
+    Some(listed.filter(|listed| listed.iter().all(|value| known.contains(value))).unwrap_or(known))
+}
+
+/// Whether a keyword is a mark of the normal spelling: it keeps how something was written, and says
+/// nothing about which values are admitted.
+pub(super) fn is_mark(keyword: &str) -> bool {
+    keyword.starts_with("x-safe-") || keyword == "x-order"
+}
+
+/// What a normal schema admits, bounds that are only those of exact numbers included: a schema that a
+/// value can be held against.
+#[must_use]
+pub fn admitted(schema: &Value) -> Value {
+    let safe = |schema: &Value| -> Vec<(&str, f64)> {
+        let stated = |name: &str| schema.get(name) == Some(&json!(true));
+        let bounds = [("minimum", -SAFE, "x-safe-minimum"), ("maximum", SAFE, "x-safe-maximum")];
+        bounds.iter().filter(|(.., name)| stated(name)).map(|(at, it, _)| (*at, *it)).collect()
+    };
+    let mut made = shape(schema);
+    if let Some(members) = made.as_object_mut() {
+        for (name, bound) in safe(schema) {
+            members.insert(name.to_owned(), json!(bound));
+        }
+        let inner = |member: &Value| match member {
+            Value::Array(all) => Value::Array(all.iter().map(admitted).collect()),
+            other => admitted(other),
+        };
+        for (name, member) in schema.as_object().into_iter().flatten() {
+            match (name.as_str(), member) {
+                ("properties" | "patternProperties", Value::Object(all)) => {
+                    let all = all.iter().map(|(name, schema)| (name.clone(), admitted(schema)));
+                    members.insert(name.clone(), Value::Object(all.collect()));
+                }
+                ("items" | "additionalProperties" | "anyOf" | "oneOf" | "allOf", member) => {
+                    members.insert(name.clone(), inner(member));
+                }
+                _ => {}
+            }
+        }
+    }
+    made
 }
 
 #[cfg(test)]

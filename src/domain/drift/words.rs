@@ -32,6 +32,7 @@ const ABBREVIATIONS: &[(&str, &str)] = &[
     ("identifier", "id"),
     ("idx", "index"),
     ("img", "image"),
+    ("indices", "index"),
     ("info", "information"),
     ("lang", "language"),
     ("lat", "latitude"),
@@ -375,7 +376,14 @@ pub fn words(identifier: &str) -> Vec<String> {
                 .map_or(stemmed.as_str(), |(_, long)| long);
             whole.split(' ').map(str::to_owned).collect::<Vec<_>>()
         })
-        .collect()
+        .fold(Vec::new(), |mut words, word| {
+            // A file's path is a path.
+            if word == "path" && words.last().is_some_and(|last| last == "file") {
+                words.pop();
+            }
+            words.push(word);
+            words
+        })
 }
 
 /// Whether a word says what is done rather than to what.

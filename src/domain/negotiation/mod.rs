@@ -18,8 +18,7 @@ mod replay;
 
 pub use assess::{assess, assess_candidate, proposal_hash};
 pub use gate::{
-    Derivation, DerivedRelation, GateEvidence, GateInput, Gated, clean_text, effectively_read_only,
-    gate,
+    Derivation, DerivedRelation, GateEvidence, GateInput, Gated, effectively_read_only, gate,
 };
 pub use matcher::propose;
 pub use proposal::{Candidate, Decision, Held, Origin, ProofWord, Proposal, Rule, Scope};

@@ -6,7 +6,6 @@ use crate::domain::drift::words::{is_verb, words};
 
 /// Words that many fields carry: a match that rests on them alone says nothing.
 const GENERIC: &[&str] = &[
-    "argument",
     "body",
     "code",
     "content",
@@ -67,7 +66,7 @@ const GENERIC: &[&str] = &[
 ];
 
 /// Words that change nothing about what a field is.
-const FILLERS: &[&str] = &["a", "an", "the", "is", "has", "should", "of"];
+const FILLERS: &[&str] = &["a", "an", "at", "the", "is", "has", "should", "of"];
 
 /// What two names share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,6 +148,22 @@ pub fn text_similarity(one: &str, other: &str) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "counts of words are small")]
     let share = 2.0 * one.intersection(&other).count() as f64 / (one.len() + other.len()) as f64;
     share
+}
+
+/// Whether a text says that a string holds JSON. No keyword of a plain schema says it otherwise.
+#[must_use]
+pub fn says_json(text: &str) -> bool {
+    words(text).windows(2).any(|two| {
+        two[0] == "json" && matches!(two[1].as_str(), "string" | "object" | "text" | "encoded")
+    })
+}
+
+/// Whether a text says that a string holds several values with commas between them.
+#[must_use]
+pub fn says_comma_separated(text: &str) -> bool {
+    words(text)
+        .windows(2)
+        .any(|two| two[0] == "comma" && matches!(two[1].as_str(), "separated" | "delimited"))
 }
 
 #[cfg(test)]

@@ -111,12 +111,39 @@ pub(super) fn parsed<'a>(node: &Node<'_>) -> Result<Node<'a>, String> {
     Ok(Node::detached(document.root()))
 }
 
+/// JSON text with one space behind every `:` and `,` and none elsewhere: as most writers put it by
+/// default, so that a peer that compares text finds what it wrote.
+fn spaced(text: &str) -> String {
+    let mut made = String::with_capacity(text.len() + text.len() / 8);
+    let (mut within, mut escaped) = (false, false);
+    for c in text.chars() {
+        if within {
+            made.push(c);
+            within = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+            continue;
+        }
+        match c {
+            ':' | ',' => {
+                made.push(c);
+                made.push(' ');
+            }
+            c if c.is_ascii_whitespace() => {}
+            c => {
+                within = c == '"';
+                made.push(c);
+            }
+        }
+    }
+    made
+}
+
 /// A value's JSON text, as a string.
 pub(super) fn printed<'a>(node: &Node<'_>) -> Result<Node<'a>, String> {
     let mut text = Vec::with_capacity(node.size());
     node.write(&mut text);
     let text = String::from_utf8(text).map_err(|_| "expected UTF-8".to_owned())?;
-    Ok(Node::string(&text))
+    Ok(Node::string(&spaced(&text)))
 }
 
 /// The bound that it is beyond; `None` where it is within.

@@ -12,6 +12,7 @@ use super::fault::CompileError;
 use super::model::{CaseArm, Extracted, MapEntry, Op};
 use super::path::Path;
 use super::step::{Arm, Bound, Constant, Part, Step};
+use crate::domain::contract::Schema;
 
 /// What a routine may hold and make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +132,9 @@ impl Compiler {
                 Step::Map { at: self.path(at, here, "at")?, table: self.table(table, here)? }
             }
             Op::Wrap { at } => Step::Wrap { at: self.path(at, here, "at")? },
-            Op::Unwrap { at } => Step::Unwrap { at: self.path(at, here, "at")? },
+            Op::Unwrap { at, member } => {
+                Step::Unwrap { at: self.path(at, here, "at")?, member: member.clone() }
+            }
             Op::Parse { at } => Step::Parse { at: self.path(at, here, "at")? },
             Op::Print { at } => Step::Print { at: self.path(at, here, "at")? },
             Op::Scale { .. } | Op::Clamp { .. } | Op::Date { .. } => self.measure(op, here)?,
@@ -142,6 +145,7 @@ impl Compiler {
             | Op::Cases { .. }
             | Op::RemoveIf { .. }
             | Op::RefuseIf { .. }
+            | Op::RefuseUnless { .. }
             | Op::Call { .. } => self.control(op, here)?,
         })
     }
@@ -253,6 +257,15 @@ impl Compiler {
                 not_one_of: not_one_of.clone(),
                 reason: reason.clone(),
             }),
+            Op::RefuseUnless { at, fits, reason } => {
+                let at = self.path(at, here, "at")?;
+                match Schema::compile(fits) {
+                    Ok(fits) => {
+                        Ok(Step::RefuseUnless { at, fits: Box::new(fits), reason: reason.clone() })
+                    }
+                    Err(refused) => self.refuse(&format!("{here}/fits"), refused.to_string()),
+                }
+            }
             Op::Call { .. } if self.way == Way::Reply => {
                 self.refuse(here, "expected call in requests only: a reply calls nothing")
             }

@@ -8,6 +8,8 @@ use super::model::Extracted;
 use super::overlay::{Blocked, Node, Overlay};
 use super::path::Path;
 use super::step::{Part, Step};
+use crate::domain::contract::Schema;
+use crate::domain::json::{Kind, Limits, Tape};
 
 /// One run of one list of steps.
 #[derive(Debug, Default)]
@@ -83,6 +85,7 @@ impl<'a> Run<'a> {
             Step::Cases { .. }
             | Step::RemoveIf { .. }
             | Step::RefuseIf { .. }
+            | Step::RefuseUnless { .. }
             | Step::Call { .. } => self.choose(step, over),
         }
     }
@@ -122,6 +125,12 @@ impl<'a> Run<'a> {
                     _ => Ok(()),
                 }
             }
+            Step::RefuseUnless { at, fits, reason } => match over.find(at) {
+                Some(node) if !fitting(&node, fits) => {
+                    Err(Failure::Refused { pointer: at.pointer.clone(), reason: reason.clone() })
+                }
+                _ => Ok(()),
+            },
             Step::Call { tool } => {
                 self.call = Some(tool);
                 Ok(())
@@ -136,7 +145,7 @@ impl<'a> Run<'a> {
         | Step::Map { at, .. }
         | Step::Scale { at, .. }
         | Step::Wrap { at }
-        | Step::Unwrap { at }
+        | Step::Unwrap { at, .. }
         | Step::Parse { at }
         | Step::Print { at }
         | Step::Date { at, .. }
@@ -153,14 +162,19 @@ impl<'a> Run<'a> {
             },
             Step::Scale { factor, offset, .. } => scale(slot, factor, offset.as_ref()).map(Some),
             Step::Wrap { .. } => Ok(Some(Node::Array(vec![slot.clone()]))),
-            Step::Unwrap { .. } => unwrapped(slot).map(Some),
+            Step::Unwrap { member: None, .. } => unwrapped(slot).map(Some),
+            Step::Unwrap { member: Some(name), .. } => slot.sole_member(name).map(Some),
             Step::Parse { .. } => parsed(slot).map(Some),
             Step::Print { .. } => printed(slot).map(Some),
             Step::Date { from, to, .. } => from.read(slot).and_then(|it| to.write(it)).map(Some),
             Step::Clamp { min, max, .. } => clamped(slot, min.as_ref(), max.as_ref()),
             _ => Ok(None),
         };
-        let changed = changed.map_err(|what| Failure::of(format!("{}: {what}", at.pointer)))?;
+        let changed = changed.map_err(|what| match step {
+            // What the caller wrote is no JSON: that call is refused, the others go.
+            Step::Parse { .. } => Failure::Refused { pointer: at.pointer.clone(), reason: what },
+            _ => Failure::of(format!("{}: {what}", at.pointer)),
+        })?;
         if let Some(node) = changed {
             self.charge(node.size())?;
             *slot = node;
@@ -283,8 +297,42 @@ fn split(over: &mut Overlay<'_>, from: &Path, separator: &str, to: &[Path]) -> R
     to.iter().zip(parts).try_for_each(|(to, part)| put(over, to, Node::string(part)))
 }
 
+/// The strings of an array, or a string alone; whoever cuts them apart again must find as many.
+fn strings_at(over: &Overlay<'_>, path: &Path, separator: &str) -> Result<Vec<String>, Failure> {
+    let node = over.find(path).ok_or_else(|| missing(path))?;
+    if node.kind() != Kind::Array {
+        return string_at(over, path).map(|text| vec![text]);
+    }
+    let mut opened = node.into_owned();
+    opened.open();
+    let Node::Array(items) = opened else { return Err(missing(path)) };
+    let fault = |what: &str| Failure::of(format!("{}: {what}", path.pointer));
+    let text = |item: &Node<'_>| match item.text() {
+        Some(text) if separator.is_empty() || !text.contains(separator) => Ok(text.into_owned()),
+        Some(_) => Err(fault("an item holds the separator that is to stand between items")),
+        None => Err(fault("expected an array of strings")),
+    };
+    items.iter().map(text).collect()
+}
+
+/// Whether a value fits a schema; what cannot be read back does not.
+fn fitting(node: &Node<'_>, schema: &Schema) -> bool {
+    if let Node::Raw(item) = node {
+        return schema.admits(*item);
+    }
+    let mut text = Vec::with_capacity(node.size());
+    node.write(&mut text);
+    let mut tape = Tape::default();
+    tape.read(&text, Limits::default()).is_ok_and(|document| schema.admits(document.root()))
+}
+
 fn join(over: &mut Overlay<'_>, from: &[Path], separator: &str, to: &Path) -> Result<(), Failure> {
-    let parts = from.iter().map(|path| string_at(over, path)).collect::<Result<Vec<_>, _>>()?;
+    let parts = match from {
+        [only] => strings_at(over, only, separator)?,
+        several => {
+            several.iter().map(|path| string_at(over, path)).collect::<Result<Vec<_>, _>>()?
+        }
+    };
     for path in from {
         over.take(path);
     }

@@ -93,6 +93,9 @@ fn sentence(op: &Op) -> String {
         Op::RefuseIf { at, not_one_of: None, reason } => {
             format!("Refuse the call if {at} is there: {reason}.")
         }
+        Op::RefuseUnless { at, fits, reason } => {
+            format!("Refuse the call unless {} fits {fits}: {reason}.", place(at.as_str()))
+        }
         Op::RefuseIf { at, not_one_of: Some(values), reason } => {
             format!("Refuse the call if {at} is there and not {}: {reason}.", one_of(values))
         }
@@ -124,7 +127,10 @@ fn conversion(op: &Op) -> String {
             None => format!("Multiply {at} by {factor}."),
         },
         Op::Wrap { at } => format!("Make {at} a list of that one value."),
-        Op::Unwrap { at } => format!("Take the one item out of the list {at}."),
+        Op::Unwrap { at, member: None } => format!("Take the one item out of the list {at}."),
+        Op::Unwrap { at, member: Some(name) } => {
+            format!("Put the value of {name:?} in place of {}.", place(at.as_str()))
+        }
         Op::Split { from, separator, to } => {
             let to: Vec<&str> = to.iter().map(|to| to.as_str()).collect();
             format!("Cut {from} at {separator:?} into {}.", to.join(", "))

@@ -26,7 +26,9 @@ mod step;
 pub use compiled::{CompiledRoutine, Mapped};
 pub use explain::{BeforeAfter, explain};
 pub use fault::{CompileError, Failure};
-pub use model::{CaseArm, CastTo, ErrorMap, Extracted, MapEntry, Op, RoutineDoc, ToolRoutine};
+pub use model::{
+    CaseArm, CastTo, ErrorMap, Extracted, MapEntry, Op, RoutineDoc, ToolRoutine, WHOLE, without,
+};
 pub use proof::{CounterExample, Face, Proof, Proven, prove};
 
 #[cfg(test)]

@@ -176,6 +176,9 @@ pub enum Op {
         /// Where.
         #[schemars(with = "String")]
         at: PointerBuf,
+        /// Instead: an object of this one member becomes the member's value.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        member: Option<String>,
     },
     /// Applies operations to every item of an array; pointers inside start at the item.
     Each {
@@ -196,7 +199,8 @@ pub enum Op {
         #[schemars(with = "Vec<String>")]
         to: Vec<PointerBuf>,
     },
-    /// Joins strings with a separator; the sources are taken away.
+    /// Joins strings with a separator; the sources are taken away. A sole source may be an array of
+    /// strings; it fails where one of them holds the separator.
     Join {
         /// Sources.
         #[schemars(with = "Vec<String>")]
@@ -235,7 +239,8 @@ pub enum Op {
         #[schemars(with = "String")]
         at: PointerBuf,
     },
-    /// A value becomes its JSON text; absent is no failure.
+    /// A value becomes its JSON text, with a space behind `:` and `,` as most writers put it; absent is
+    /// no failure.
     Print {
         /// Where.
         #[schemars(with = "String")]
@@ -294,6 +299,17 @@ pub enum Op {
         /// Why, in words the agent reads.
         reason: String,
     },
+    /// Refuses the call by name where the value that stands there does not fit a schema: a bound that
+    /// became narrower, a list of values that was closed. Absent is no refusal.
+    RefuseUnless {
+        /// Where; the empty pointer is the whole value.
+        #[schemars(with = "String")]
+        at: PointerBuf,
+        /// A JSON Schema that stands for itself: no references out of it.
+        fits: Value,
+        /// Why, in words the agent reads.
+        reason: String,
+    },
     /// Calls another offered tool; requests only.
     Call {
         /// Its name.
@@ -325,6 +341,16 @@ pub enum Extracted {
     Integer,
     /// A number.
     Number,
+}
+
+/// A pattern of the texts that are whole numbers, each written in one way.
+pub const WHOLE: &str = "^(0|-?[1-9][0-9]{0,14})$";
+
+/// A pattern of the texts that do not hold a separator of one character.
+#[must_use]
+pub fn without(separator: &str) -> String {
+    let escaped = if separator.chars().all(char::is_alphanumeric) { "" } else { "\\" };
+    format!("^[^{escaped}{separator}]*$")
 }
 
 /// One row of a table.

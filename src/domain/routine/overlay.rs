@@ -222,6 +222,21 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// The value of the one member that an object has.
+    pub(super) fn sole_member(&mut self, name: &str) -> Result<Self, String> {
+        self.open();
+        match self {
+            Self::Object(members)
+                if members.len() == 1
+                    && serde_json::from_str::<String>(&members[0].key)
+                        .is_ok_and(|key| key == name) =>
+            {
+                Ok(members.remove(0).value)
+            }
+            _ => Err(format!("expected an object of the one member {name:?}")),
+        }
+    }
+
     /// How many bytes it leaves as.
     pub(super) fn size(&self) -> usize {
         match self {

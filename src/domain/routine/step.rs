@@ -10,6 +10,7 @@ use super::decimal::Decimal;
 use super::model::{CastTo, Extracted};
 use super::overlay::Node;
 use super::path::Path;
+use crate::domain::contract::Schema;
 
 /// One compiled operation.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub(super) enum Step {
     Map { at: Path, table: Vec<(Value, Constant)> },
     Scale { at: Path, factor: Decimal, offset: Option<Decimal> },
     Wrap { at: Path },
-    Unwrap { at: Path },
+    Unwrap { at: Path, member: Option<String> },
     Each { at: Path, steps: Vec<Step> },
     Split { from: Path, separator: String, to: Vec<Path> },
     Join { from: Vec<Path>, separator: String, to: Path },
@@ -36,6 +37,7 @@ pub(super) enum Step {
     Cases { at: Path, when: Vec<Arm>, r#else: Option<Vec<Step>> },
     RemoveIf { at: Path, one_of: Vec<Value> },
     RefuseIf { at: Path, not_one_of: Option<Vec<Value>>, reason: String },
+    RefuseUnless { at: Path, fits: Box<Schema>, reason: String },
     Call { tool: String },
 }
 

@@ -33,6 +33,9 @@ fn fails(op: Value, text: &str, part: &str) {
             assert!(index.starts_with('0'), "{index}");
             assert!(what.contains(part), "{op} on {text} said {what:?}, not {part:?}");
         }
+        Err(Failure::Refused { reason, .. }) => {
+            assert!(reason.contains(part), "{op} on {text} said {reason:?}, not {part:?}");
+        }
         other => panic!("{op} on {text} gave {other:?}"),
     }
 }
@@ -390,4 +393,42 @@ fn limits_bite_before_anything_runs() {
         let routine = ToolRoutine { reply, ..ToolRoutine::default() };
         assert_eq!(CompiledRoutine::compile("t", &routine).unwrap_err().len(), 1);
     }
+}
+
+#[test]
+fn a_call_is_refused_unless_a_value_fits() {
+    let small = json!({"op":"refuse_unless","at":"/n","fits":{"type":"number","maximum":5},"reason":"too many"});
+    gives(small.clone(), r#"{"n":5}"#, r#"{"n":5}"#);
+    gives(small.clone(), r#"{"m":9}"#, r#"{"m":9}"#);
+    fails(small, r#"{"n":6}"#, "too many");
+    let whole = json!({"op":"refuse_unless","at":"","fits":{"required":["a"]},"reason":"needs a"});
+    gives(whole.clone(), r#"{"a":1}"#, r#"{"a":1}"#);
+    fails(whole, r#"{"b":1}"#, "needs a");
+}
+
+#[test]
+fn a_list_joins_into_a_text_that_comes_apart_again() {
+    let join = json!({"op":"join","from":["/v"],"separator":",","to":"/v"});
+    gives(join.clone(), r#"{"v":["a","b c"]}"#, r#"{"v":"a,b c"}"#);
+    gives(join.clone(), r#"{"v":[]}"#, r#"{"v":""}"#);
+    fails(join.clone(), r#"{"v":["a,b"]}"#, "separator");
+    fails(join, r#"{"v":["a",1]}"#, "array of strings");
+}
+
+#[test]
+fn an_object_of_one_member_becomes_its_value() {
+    let open = json!({"op":"unwrap","at":"/v","member":"uid"});
+    gives(open.clone(), r#"{"v":{"uid":"x"}}"#, r#"{"v":"x"}"#);
+    fails(open.clone(), r#"{"v":{"uid":"x","more":1}}"#, "one member");
+    fails(open, r#"{"v":"x"}"#, "one member");
+}
+
+#[test]
+fn printed_json_has_a_space_behind_colon_and_comma() {
+    let print = json!({"op":"print","at":"/v"});
+    gives(
+        print,
+        r#"{"v":{"a":[1,2],"b":"x,\":y"}}"#,
+        r#"{"v":"{\"a\": [1, 2], \"b\": \"x,\\\":y\"}"}"#,
+    );
 }

@@ -32,7 +32,8 @@ fn handles(text: &str) -> BTreeSet<String> {
 pub(super) fn is_empty(default: Option<&Value>) -> bool {
     match default {
         None | Some(Value::Null) => true,
-        Some(Value::String(text)) => text.is_empty(),
+        // A text of empty JSON says nothing either.
+        Some(Value::String(text)) => matches!(text.trim(), "" | "{}" | "[]"),
         Some(Value::Array(items)) => items.is_empty(),
         Some(Value::Object(members)) => members.is_empty(),
         Some(_) => false,

@@ -8,6 +8,7 @@
 //! Never here: a severity that depends on what the matcher found; that is the event's.
 
 mod meaning;
+mod renamed;
 mod schema;
 mod surface;
 #[cfg(test)]
@@ -59,6 +60,7 @@ pub fn diff(old: &Surface, new: &Surface) -> Diff {
         let about = About { tool: tool.name(), face: Face::Surface, pointer: "" };
         all.tell(about, "tool_added", DriftType::Capability, Severity::Medium, message);
         all.verdict = all.verdict.max(Compatibility::Additive);
+        surface::instructions(None, tool, &mut all);
     }
     all.changes.sort();
     Diff { verdict: all.verdict, changes: all.changes }
@@ -126,12 +128,18 @@ fn of_tool(old: &Tool, new: &Tool, all: &mut Collected) {
         .collect();
     found.extend(of_replies(old, new, &reply, &replied).into_iter().map(|f| (Face::Reply, f)));
     for (face, found) in found {
-        let more = if found.breaking { Compatibility::Breaking } else { added(found.kind) };
+        // Extras were never promised, so a routine has nothing to carry; but who sends them is refused.
+        let refuses = found.kind == "closed" && face == Face::Request;
+        let more = match found.breaking || refuses {
+            true => Compatibility::Breaking,
+            false => added(found.kind),
+        };
         all.verdict = all.verdict.max(more);
         let about = About { tool: old.name(), face, pointer: &found.pointer };
         all.tell(about, found.kind, found.drift_type, found.severity, found.message);
     }
     surface::texts(old, new, all);
+    surface::instructions(Some(old), new, all);
     surface::hints(old, new, all);
     if all.changes.len() == told {
         let about = About { tool: old.name(), face: Face::Surface, pointer: "" };

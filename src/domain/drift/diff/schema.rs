@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::meaning;
-use crate::domain::drift::normal::{is_closed, properties, required, shape, types, values};
-use crate::domain::drift::words::words;
-use crate::domain::drift::{DriftType, Face, Severity};
+use super::renamed::{grew, looks_renamed, refers_otherwise};
+use crate::domain::drift::normal::{
+    is_closed, is_mark, properties, required, shape, types, values,
+};
+use crate::domain::drift::{DriftType, Face, Severity, asks_for_conversation};
 
 /// What a difference does to the set of admitted values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +113,13 @@ impl Walk {
             return;
         }
         self.types(old, new, at);
+        if let (Some(before), Some(after)) = (types(old), types(new))
+            && before.iter().filter(|it| **it != "null").all(|it| !after.contains(it))
+            && lacking(&after, &before) == after
+        {
+            // Another kind of value altogether: what stood inside is not missed on its own.
+            return self.texts(old, new, at);
+        }
         self.values(old, new, at);
         self.bounds(old, new, at);
         self.properties(old, new, at);
@@ -176,7 +185,7 @@ impl Walk {
             ("type_changed", Turn::Other)
         };
         // Whole numbers pass as they did: what narrows is written by few callers.
-        let whole = gone == BTreeSet::from(["number"]) && come == BTreeSet::from(["integer"]);
+        let whole = gone == BTreeSet::from(["number"]) && after.contains("integer");
         match (whole, self.face) {
             (true, Face::Request) => {
                 self.tell(at, "type_narrowed", DriftType::Schema, Severity::Low, true, message);
@@ -267,20 +276,16 @@ impl Walk {
                     let message = format!("`{name}` is now `{to}`");
                     self.push(&member(at, name), "property_renamed", Turn::Other, message);
                 }
-                None => self.removed(new, &member(at, name), name),
+                None => {
+                    let fresh = fresh.iter().filter(|(n, _)| !renamed.contains(n.as_str()));
+                    let fresh: Vec<(&String, &Value)> = fresh.map(|entry| **entry).collect();
+                    self.gone((name, schema), &fresh, new, &member(at, name));
+                }
             }
         }
-        for &(name, _) in after.iter().filter(|(n, _)| !find(&before, n)) {
-            if renamed.contains(name.as_str()) {
-                continue;
-            }
-            let at = member(at, name);
-            if self.face == Face::Request && needs.contains(name.as_str()) {
-                let message = format!("`{name}` is new and required");
-                self.push(&at, "required_added", Turn::Narrower, message);
-            } else {
-                let (schema, low) = (DriftType::Schema, Severity::Low);
-                self.tell(&at, "property_added", schema, low, false, format!("`{name}` is new"));
+        for &(name, schema) in after.iter().filter(|(n, _)| !find(&before, n)) {
+            if !renamed.contains(name.as_str()) {
+                self.come(name, schema, needs.contains(name.as_str()), &member(at, name));
             }
         }
         for name in needs.difference(&needed).filter(|n| find(&before, n) || !find(&after, n)) {
@@ -293,9 +298,52 @@ impl Walk {
         }
     }
 
-    fn removed(&mut self, new: &Value, at: &str, name: &str) {
+    /// A property that nothing stands for plainly.
+    fn gone(
+        &mut self,
+        (name, schema): (&str, &Value),
+        fresh: &[(&String, &Value)],
+        new: &Value,
+        at: &str,
+    ) {
+        if let Some((to, _)) = fresh.iter().find(|(n, _)| refers_otherwise(name, n)) {
+            let message = format!(
+                "`{name}` is gone, and `{to}` refers in another way: the same value means another thing"
+            );
+            let (semantic, high) = (DriftType::Semantic, Severity::High);
+            self.tell(at, "meaning_changed", semantic, high, true, message);
+        }
+        // Whoever sends it is rejected for want of a new argument, or finds it again under a name with
+        // a word more or less: it is not ignored unseen.
+        let needs = required(new);
+        let wanting = fresh.iter().any(|(n, _)| needs.contains(n.as_str()));
+        let found = fresh.iter().any(|(n, s)| grew(name, n) && types(schema) == types(s));
+        self.removed(new, at, name, wanting || found);
+    }
+
+    /// A property that is new; `asked` where it is required.
+    fn come(&mut self, name: &str, schema: &Value, asked: bool, at: &str) {
+        if self.face == Face::Request && asks_for_conversation(name, schema) {
+            let message = format!("`{name}` is new and asks for what the user said");
+            let severity = if asked { Severity::High } else { Severity::Medium };
+            let (kind, policy) = ("asks_for_conversation", DriftType::Policy);
+            self.tell(at, kind, policy, severity, asked, message);
+        }
+        if self.face == Face::Request && asked {
+            let message = format!("`{name}` is new and required");
+            self.push(at, "required_added", Turn::Narrower, message);
+        } else {
+            let (schema, low) = (DriftType::Schema, Severity::Low);
+            self.tell(at, "property_added", schema, low, false, format!("`{name}` is new"));
+        }
+    }
+
+    fn removed(&mut self, new: &Value, at: &str, name: &str, seen: bool) {
         let schema = DriftType::Schema;
         let (severity, message) = match (self.face, is_closed(new)) {
+            (Face::Request, false) if seen => {
+                (Severity::Medium, format!("`{name}` is gone, and another argument is there"))
+            }
             (Face::Request, false) => {
                 (Severity::High, format!("`{name}` is gone and would be ignored in silence"))
             }
@@ -363,7 +411,8 @@ impl Walk {
         ];
         let names = |schema: &Value| -> BTreeSet<String> {
             let members = schema.as_object().into_iter().flatten();
-            members.map(|(n, _)| n.clone()).filter(|n| !KNOWN.contains(&n.as_str())).collect()
+            let known = |n: &String| KNOWN.contains(&n.as_str()) || is_mark(n);
+            members.map(|(n, _)| n.clone()).filter(|n| !known(n)).collect()
         };
         let unknown: BTreeSet<String> = names(old).union(&names(new)).cloned().collect();
         for keyword in unknown.iter().map(String::as_str).chain(["format"]) {
@@ -417,19 +466,6 @@ impl Walk {
         let drift_type = if slight { DriftType::Schema } else { DriftType::Semantic };
         self.tell(at, kind, drift_type, severity, !slight, message);
     }
-}
-
-/// Whether a property is told as renamed: the same words, or the same text and shape.
-fn looks_renamed(from: &str, old: &Value, to: &str, new: &Value) -> bool {
-    let (mut one, mut other) = (words(from), words(to));
-    one.sort();
-    other.sort();
-    let text =
-        |schema: &Value| schema.get("description").and_then(Value::as_str).map(str::to_owned);
-    one == other
-        || (text(old).is_some_and(|t| !t.is_empty())
-            && text(old) == text(new)
-            && shape(old) == shape(new))
 }
 
 /// The variants of a union, each with what stands beside the union; the node itself where it is none.

@@ -3,7 +3,7 @@
 use super::{About, Collected, Compatibility};
 use crate::domain::contract::{Hints, Surface, Tool};
 use crate::domain::drift::words::{Effect, effect, words};
-use crate::domain::drift::{DriftType, Face, Severity};
+use crate::domain::drift::{DriftType, Face, Severity, introduced_text};
 
 /// A peer that names itself otherwise is another peer.
 pub(super) fn identity(old: &Surface, new: &Surface, all: &mut Collected) {
@@ -29,6 +29,17 @@ pub(super) fn texts(old: &Tool, new: &Tool, all: &mut Collected) {
         let message = "another title".to_owned();
         let (schema, low) = (DriftType::Schema, Severity::Low);
         all.tell(about("/title"), "title_changed", schema, low, message);
+    }
+}
+
+/// Text that addresses the model and names what is none of the tool's business, or hides characters: an
+/// agent that is shown it may obey it.
+pub(super) fn instructions(old: Option<&Tool>, new: &Tool, all: &mut Collected) {
+    let about = About { tool: new.name(), face: Face::Surface, pointer: "" };
+    for message in introduced_text(old, new) {
+        let (policy, high) = (DriftType::Policy, Severity::High);
+        all.tell(about, "instruction_text", policy, high, message);
+        all.verdict = Compatibility::Breaking;
     }
 }
 

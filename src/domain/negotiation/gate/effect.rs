@@ -24,6 +24,26 @@ pub fn effectively_read_only(tool: &Tool, discriminator: Option<&str>) -> bool {
     }
 }
 
+/// What is known of a tool's effect, by hints or else by words.
+fn known(tool: &Tool, discriminator: Option<&str>) -> Effect {
+    if effectively_read_only(tool, discriminator) {
+        return Effect::Reads;
+    }
+    if tool.hints() == Hints::default() && effect(&words(tool.name())) == Effect::Unsaid {
+        return Effect::Unsaid;
+    }
+    Effect::Changes
+}
+
+/// Whether one of two tools only reads and the other does not. A name that says nothing, without a
+/// hint, contradicts no reading.
+pub(super) fn crosses(old: &Tool, new: &Tool, discriminator: Option<&str>) -> bool {
+    match (known(old, None), known(new, discriminator)) {
+        (Effect::Unsaid, _) => false,
+        (before, after) => (before == Effect::Reads) != (after == Effect::Reads),
+    }
+}
+
 /// In which way a tool's effect is no longer what it was, in words; `None` where it is the same.
 pub(super) fn changed(old: &Tool, new: &Tool) -> Option<String> {
     let (before, after) = (old.hints(), new.hints());

@@ -111,6 +111,8 @@ fn step(op: &Op, base: &str, mut flow: Flow) -> Vec<Flow> {
         Op::Set { at, value } => flow.constant(&place(at), value),
         Op::Default { at, value } => flow.fill(&place(at), value),
         Op::RefuseIf { at, not_one_of, .. } => flow.refuse(&place(at), not_one_of.as_deref()),
+        // Whatever fits goes on as it is.
+        Op::RefuseUnless { .. } => flow.partial = true,
         Op::Cast { at, .. } => flow.change(&place(at), Change::Cast),
         Op::Map { at, table } => flow.change(&place(at), Change::Map(table.clone())),
         Op::Scale { at, factor, offset } => {
@@ -118,8 +120,8 @@ fn step(op: &Op, base: &str, mut flow: Flow) -> Vec<Flow> {
             flow.change(&place(at), Change::Scale { factor, offset });
         }
         Op::Wrap { at } => flow.change(&place(at), Change::Reshaped),
-        Op::Unwrap { at } => {
-            flow.partial = true;
+        Op::Unwrap { at, member } => {
+            flow.partial |= member.is_none();
             flow.change(&place(at), Change::Reshaped);
         }
         Op::Parse { at } | Op::Print { at } => flow.change(&place(at), Change::Json),

@@ -15,11 +15,9 @@ mod pair;
 mod reply;
 mod request;
 mod target;
-mod text;
 
 pub use effect::effectively_read_only;
 pub use evidence::{Derivation, DerivedRelation, GateEvidence};
-pub use text::clean_text;
 
 use std::collections::BTreeSet;
 
@@ -27,9 +25,9 @@ use serde_json::{Value, json};
 
 use super::{Candidate, Decision, Held, ProofWord, Rule, Scope};
 use crate::domain::contract::{Surface, Tool};
-use crate::domain::drift::Severity;
 use crate::domain::drift::normal::normal;
 use crate::domain::drift::words::words;
+use crate::domain::drift::{Severity, introduced_text};
 use pair::Hold;
 
 /// What the gate looks at.
@@ -84,7 +82,7 @@ pub fn gate(input: &GateInput<'_>) -> Gated {
         sides.judge(flow, &mut holds);
         reply::judge(input, offered, &mut holds);
         let old = input.old_surface.tool(name).unwrap_or(input.promised);
-        holds.extend(text::introduced(Some(old), offered).into_iter().map(|why| (Rule::Text, why)));
+        holds.extend(introduced_text(Some(old), offered).into_iter().map(|why| (Rule::Text, why)));
     }
     proven(input, &mut holds);
     let held_by: BTreeSet<Held> = holds.into_iter().map(|(rule, why)| Held { rule, why }).collect();
@@ -134,5 +132,7 @@ fn context(one: &Tool, other: &Tool) -> BTreeSet<String> {
     words(one.name()).into_iter().chain(words(other.name())).collect()
 }
 
+#[cfg(test)]
+mod allowances;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use crate::domain::contract::{Containment, contains};
 use crate::domain::drift::normal::{shape, values};
 use crate::domain::drift::words::{handle, tokens, units, words};
 use crate::domain::negotiation::Rule;
-use crate::domain::negotiation::names::{is_distinguishing, likeness};
+use crate::domain::negotiation::names::{is_distinguishing, likeness, says_json};
 use crate::domain::routine::MapEntry;
 
 /// Both sides of a flow, and what is known around it.
@@ -22,6 +22,8 @@ pub(super) struct Sides<'s> {
     pub(super) to: &'s Value,
     /// Words of the tools' names: they add nothing to a field's name.
     pub(super) context: &'s BTreeSet<String>,
+    /// Whether both tools only look.
+    pub(super) reads: bool,
 }
 
 /// A rule that a flow breaks, and why.
@@ -99,6 +101,12 @@ impl Sides<'_> {
         if shown {
             return;
         }
+        if !self.reads && changes.contains(&Change::Reshaped) {
+            hold(
+                Rule::Names,
+                "one value under a new name became several, and the tool may change them",
+            );
+        }
         if target.place() != source.place() && target.place().is_some() {
             hold(Rule::Places, "the target is another kind of place");
         }
@@ -115,7 +123,7 @@ impl Sides<'_> {
         if !compatible {
             hold(Rule::Names, "their schemas do not fit");
         }
-        let rank = self.rank(&old, &new);
+        let rank = self.rank(&old, &new).max(u8::from(Self::stated_alike(source, target)));
         if rank == 0 {
             hold(
                 Rule::Names,
@@ -159,7 +167,24 @@ impl Sides<'_> {
         let silent = extra.all(|word| {
             !is_distinguishing(word) || self.context.contains(word) || !units(word).is_empty()
         });
-        u8::from(!alike.distinguishing.is_empty() && silent)
+        let head = |name: &str| words(name).into_iter().rfind(|word| units(word).is_empty());
+        let head = head(old) == head(new);
+        u8::from(!alike.distinguishing.is_empty() && silent && head)
+    }
+
+    /// A word more or less before the same head, and beside it the same telling default or the same
+    /// list of values: what both schemas state is evidence enough that they are one.
+    fn stated_alike(source: &Field<'_>, target: &Field<'_>) -> bool {
+        let (old, new) = (words(&source.name()), words(&target.name()));
+        let (short, long) = if old.len() <= new.len() { (&old, &new) } else { (&new, &old) };
+        let head =
+            short.last().is_some_and(|head| is_distinguishing(head)) && long.ends_with(short);
+        let telling = |value: &Value| value.as_str().is_some_and(|text| text.len() > 2);
+        let default =
+            source.default().is_some_and(|it| telling(it) && target.default() == Some(it));
+        let listed = values(source.schema)
+            .is_some_and(|list| list.len() > 1 && values(target.schema) == Some(list));
+        head && (default || listed) && shape(source.schema) == shape(target.schema)
     }
 
     /// Another new place, or another vanished one, that fits as well.
@@ -202,6 +227,10 @@ fn judge_change(
         Change::Cast | Change::Reshaped | Change::Copied => {}
         Change::Clamp => holds.push((Rule::NothingLost, format!("{at} is clamped"))),
         Change::Json if shown || states_json(source) || states_json(target) => {}
+        // In its own place, and its own text says it: nothing else can be meant.
+        Change::Json
+            if source.pointer == target.pointer
+                && [source, target].iter().any(|it| says_json(it.description())) => {}
         Change::Json => {
             holds.push((Rule::Places, format!("{at}: no schema states that a string holds JSON")));
         }

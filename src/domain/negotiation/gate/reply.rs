@@ -30,8 +30,8 @@ pub(super) fn judge(input: &GateInput<'_>, offered: &Tool, holds: &mut Vec<Hold>
     }
     let schema = |tool: &Tool| tool.output_schema().map_or_else(|| json!({}), normal);
     let reply = Reply { input, from: schema(offered), to: schema(input.promised) };
-    let sides =
-        Sides { from: &reply.from, to: &reply.to, context: &context(input.promised, offered) };
+    let context = &context(input.promised, offered);
+    let sides = Sides { from: &reply.from, to: &reply.to, context, reads: true };
     for flow in follow(ops, &field::top(&reply.from), None) {
         reply.flow(&flow, &sides, holds);
     }

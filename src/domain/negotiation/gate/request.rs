@@ -9,9 +9,12 @@ use super::flow::{Change, DEFAULTED, Flow, Lost, Source};
 use super::pair::{Hold, Sides};
 use super::{GateInput, context, effect, input_schema};
 use crate::domain::contract::Tool;
-use crate::domain::drift::normal::values;
+use crate::domain::drift::is_default_changed;
+use crate::domain::drift::normal::{types, values};
 use crate::domain::drift::words::words;
+use crate::domain::negotiation::names::says_comma_separated;
 use crate::domain::negotiation::{ReplayResult, Rule, same};
+use crate::domain::routine::Op;
 
 /// Words of arguments that stand for a person's consent.
 const CONSENT: &[&str] = &[
@@ -81,7 +84,10 @@ impl<'r> Request<'r> {
                     self.given(place, pointer, changes, only.as_deref(), holds);
                 }
                 Source::Constant(value) => self.constant(flow, place, value, holds),
-                Source::Composed { from, .. } => {
+                Source::Composed { from, op } => {
+                    if self.listed(op, place) {
+                        continue;
+                    }
                     if from.is_empty() || !from.iter().all(|at| self.shown(at)) {
                         let why = format!("{place} is composed or cut, and no replay shows it");
                         holds.push((Rule::Places, why));
@@ -98,6 +104,17 @@ impl<'r> Request<'r> {
         for lost in &flow.lost {
             self.lost(lost, holds);
         }
+    }
+
+    /// Whether a list is written out in its own place, with the comma that the place's text states.
+    fn listed(&self, op: &Op, place: &str) -> bool {
+        let Op::Join { from, separator, to } = op else { return false };
+        let alone = matches!(from.as_slice(), [only] if only.as_str() == place && only == to);
+        let lists = Field::find(&self.from, place)
+            .is_some_and(|it| types(it.schema).is_some_and(|types| types.contains("array")));
+        let said = Field::find(&self.to, place)
+            .is_some_and(|it| separator == "," && says_comma_separated(it.description()));
+        alone && lists && said
     }
 
     fn given(
@@ -117,7 +134,8 @@ impl<'r> Request<'r> {
             self.lost(&lost, holds);
             return;
         }
-        let sides = Sides { from: &self.from, to: &self.to, context: &self.context };
+        let (from, to) = (&self.from, &self.to);
+        let sides = Sides { from, to, context: &self.context, reads: self.reads };
         sides.judge(pointer, place, changes, self.shown(pointer), holds);
         if pointer == place {
             self.survived(pointer, holds);
@@ -134,11 +152,11 @@ impl<'r> Request<'r> {
         let before = old.default().filter(|value| !value.is_null());
         let after = new.default().filter(|value| !value.is_null());
         let filled = self.input.candidate.routine.request.iter().any(|op| {
-            matches!(op, crate::domain::routine::Op::Default { at, value }
+            matches!(op, Op::Default { at, value }
                 if at.as_str() == pointer && before.is_some_and(|it| same(it, value)))
         });
         if let (Some(before), Some(after)) = (before, after)
-            && !same(before, after)
+            && is_default_changed(Some(before), Some(after))
             && !filled
             && !self.shown(pointer)
         {

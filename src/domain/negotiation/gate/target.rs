@@ -10,9 +10,9 @@ use super::pair::Hold;
 use super::{GateInput, input_schema};
 use crate::domain::contract::Tool;
 use crate::domain::drift::normal::{shape, values};
-use crate::domain::drift::words::{stem, tokens, words};
+use crate::domain::drift::words::{is_verb, stem, tokens, words};
 use crate::domain::negotiation::Rule;
-use crate::domain::negotiation::names::{is_distinguishing, likeness, subject};
+use crate::domain::negotiation::names::{is_distinguishing, likeness, subject, text_similarity};
 
 /// Verbs that count as one word.
 const LOOKING: &[&str] = &["get", "list", "fetch", "read", "show"];
@@ -45,13 +45,14 @@ pub(super) fn judge(
     if input.new_surface.tool(old).is_some() {
         hold(Rule::Names, "the promised tool is still offered, so it maps only to itself");
     }
-    if input.old_surface.tool(new).is_some() {
+    let discriminator = discriminated(promised, offered, flow);
+    // A tool that stood before is no successor, save where its own schema names the old tool in full.
+    let named = discriminator.as_ref().is_some_and(|(_, value)| whole(promised, value));
+    if input.old_surface.tool(new).is_some() && !named {
         hold(Rule::Names, "the offered tool was promised before, so it maps only to itself");
     }
-    let discriminator = discriminated(promised, offered, flow);
     let chosen = discriminator.as_ref().map(|(_, value)| value.as_str());
-    let single = |value| effect::effectively_read_only(offered, value);
-    if effect::effectively_read_only(promised, None) != single(chosen) {
+    if effect::crosses(promised, offered, chosen) {
         hold(Rule::Effect, "one of them only reads and the other does not");
     }
     if (chosen.is_some() || is_gateway(offered)) && !reads(chosen) {
@@ -61,7 +62,7 @@ pub(super) fn judge(
         |tool: &&Tool| tool.name() != new && input.old_surface.tool(tool.name()).is_none();
     let mut rivals = input.new_surface.tools.iter().filter(is_rival);
     match &discriminator {
-        Some(_) if rivals.any(|rival| offers(promised, rival)) => {
+        Some((_, value)) if rivals.any(|rival| offers(promised, rival, whole(promised, value))) => {
             hold(Rule::Names, "another new tool offers the same choice");
         }
         Some(_) => {}
@@ -95,11 +96,15 @@ fn renamed(old: &Tool, new: &Tool) -> bool {
     let said = words(old.description());
     let telling = said.iter().filter(|word| is_distinguishing(word)).count();
     let same_text = telling >= 2 && said == words(new.description());
-    if same_text && shape(&input_schema(old)) == shape(&input_schema(new)) {
+    if same_text && declared(old) == declared(new) {
         return true;
     }
     let alike = likeness(old.name(), new.name());
-    if alike.same {
+    let same_shape = || declared(old) == declared(new);
+    if alike.same || (!alike.distinguishing.is_empty() && near_text(old, new) && same_shape()) {
+        return true;
+    }
+    if !alike.distinguishing.is_empty() && said_already(old, new) && same_arguments(old, new) {
         return true;
     }
     let about = |tool: &Tool| subject(tool.name()).into_iter().collect::<BTreeSet<_>>();
@@ -114,6 +119,56 @@ fn renamed(old: &Tool, new: &Tool) -> bool {
     !alike.distinguishing.is_empty()
         && verbs(old) == verbs(new)
         && (about(old) == about(new) || same_text)
+}
+
+/// Verbs by which a text tells what a tool that looks gives back.
+const TELLING: &[&str] =
+    &["display", "fetch", "get", "give", "list", "print", "retrieve", "return", "show"];
+
+/// Whether two descriptions say the same but for the verb of looking.
+fn near_text(old: &Tool, new: &Tool) -> bool {
+    let said = |tool: &Tool| -> Vec<String> {
+        let told = |word: &String| !TELLING.contains(&word.as_str());
+        words(tool.description()).into_iter().filter(told).collect()
+    };
+    let before = said(old);
+    before.iter().filter(|word| is_distinguishing(word)).count() >= 3 && before == said(new)
+}
+
+/// What a tool's arguments admit, over those that it declares: whether undeclared ones are let through
+/// or not is no part of what was promised.
+fn declared(tool: &Tool) -> Value {
+    let mut shape = shape(&input_schema(tool));
+    if let Some(members) = shape.as_object_mut() {
+        members.remove("additionalProperties");
+    }
+    shape
+}
+
+/// Whether both declare the very same arguments, three or more, texts and defaults included.
+fn same_arguments(old: &Tool, new: &Tool) -> bool {
+    let [before, after] = [old, new].map(|tool| {
+        let schema = input_schema(tool);
+        (schema.get("properties").cloned(), schema.get("required").cloned())
+    });
+    let several = before.0.as_ref().and_then(Value::as_object).is_some_and(|all| all.len() > 2);
+    several && before == after
+}
+
+/// Whether one name is the other with words more or less that both descriptions say anyway, the verbs
+/// the same, and the descriptions say nearly the same.
+fn said_already(old: &Tool, new: &Tool) -> bool {
+    let set = |text: &str| words(text).into_iter().collect::<BTreeSet<String>>();
+    let (before, after) = (set(old.name()), set(new.name()));
+    let (said, says) = (set(old.description()), set(new.description()));
+    let verb = |tool: &Tool| words(tool.name()).into_iter().next().filter(|word| is_verb(word));
+    (before.is_subset(&after) || after.is_subset(&before))
+        && verb(old).is_some()
+        && verb(old) == verb(new)
+        && before
+            .symmetric_difference(&after)
+            .all(|word| said.contains(word) && says.contains(word))
+        && text_similarity(old.description(), new.description()) >= 0.8
 }
 
 /// The words of a name, looking verbs as one.
@@ -133,16 +188,30 @@ fn discriminated(old: &Tool, new: &Tool, flow: &Flow) -> Option<(String, String)
     })
 }
 
-/// Whether some argument of a tool has a value that the old name dictates.
-fn offers(old: &Tool, new: &Tool) -> bool {
+/// Whether a value says the whole old name, the verb included.
+fn whole(old: &Tool, value: &str) -> bool {
+    let set = |name: &str| words(name).into_iter().collect::<BTreeSet<_>>();
+    let name = set(old.name());
+    name.len() > 1 && name.iter().any(|word| is_distinguishing(word)) && name == set(value)
+}
+
+/// Whether some argument of a tool has a value that the old name dictates; beside one that says the
+/// whole name only another such counts.
+fn offers(old: &Tool, new: &Tool, exact: bool) -> bool {
     let schema = input_schema(new);
     super::field::top(&schema)
         .iter()
         .filter_map(|at| values(super::field::at(&schema, at)?))
-        .any(|values| dictated(old, new, values).is_some())
+        .filter_map(|values| dictated(old, new, values))
+        .any(|value| !exact || whole(old, &value))
 }
 
 fn dictated(old: &Tool, new: &Tool, values: &[Value]) -> Option<String> {
+    let texts = || values.iter().filter_map(Value::as_str);
+    let mut same = texts().filter(|value| whole(old, value));
+    if let Some(one) = same.next() {
+        return same.next().is_none().then(|| one.to_owned());
+    }
     if likeness(old.name(), new.name()).distinguishing.is_empty() {
         return None;
     }
@@ -156,9 +225,10 @@ fn dictated(old: &Tool, new: &Tool, values: &[Value]) -> Option<String> {
     if looks(&literal) {
         rest.insert("get".to_owned());
     }
+    let full = unified(old.name());
     let fits = |value: &&str| {
         let words = unified(value);
-        words == rest || (!silent.is_empty() && looks(&own) && words == silent)
+        words == rest || words == full || (!silent.is_empty() && looks(&own) && words == silent)
     };
     let found: Vec<&str> = values.iter().filter_map(Value::as_str).filter(fits).collect();
     match found.as_slice() {

@@ -7,23 +7,23 @@ use crate::domain::contract::{Surface, Tool};
 use crate::domain::drift::Severity;
 use crate::domain::negotiation::{Candidate, Decision, Origin, ProofWord, ReplayResult, Rule};
 
-fn tool(definition: &Value) -> Tool {
+pub(super) fn tool(definition: &Value) -> Tool {
     Tool::from_definition(definition.clone()).unwrap()
 }
 
-fn surface(tools: &[Value]) -> Surface {
+pub(super) fn surface(tools: &[Value]) -> Surface {
     Surface { tools: tools.iter().map(tool).collect(), ..Surface::default() }
 }
 
-struct Trial {
-    old: Vec<Value>,
-    new: Vec<Value>,
+pub(super) struct Trial {
+    pub(super) old: Vec<Value>,
+    pub(super) new: Vec<Value>,
     routine: Value,
     proof: ProofWord,
     evidence: GateEvidence,
 }
 
-fn trial(old: Value, new: Value, routine: Value) -> Trial {
+pub(super) fn trial(old: Value, new: Value, routine: Value) -> Trial {
     let evidence = GateEvidence::for_same_peer();
     Trial { old: vec![old], new: vec![new], routine, proof: ProofWord::Proven, evidence }
 }
@@ -49,13 +49,13 @@ impl Trial {
         })
     }
 
-    fn goes(&self) {
+    pub(super) fn goes(&self) {
         let gated = self.gated();
         assert_eq!(gated.held_by, [], "{}", self.routine);
         assert_eq!(gated.decision, Decision::Auto);
     }
 
-    fn held(&self, rule: Rule) {
+    pub(super) fn held(&self, rule: Rule) {
         let gated = self.gated();
         assert_eq!(gated.decision, Decision::Review);
         let rules: Vec<Rule> = gated.held_by.iter().map(|held| held.rule).collect();
@@ -63,12 +63,12 @@ impl Trial {
     }
 }
 
-fn reads(name: &str, properties: Value) -> Value {
+pub(super) fn reads(name: &str, properties: Value) -> Value {
     json!({"name":name,"annotations":{"readOnlyHint":true},
         "inputSchema":{"type":"object","properties":properties}})
 }
 
-fn writes(name: &str, properties: Value) -> Value {
+pub(super) fn writes(name: &str, properties: Value) -> Value {
     json!({"name":name,"inputSchema":{"type":"object","properties":properties}})
 }
 
@@ -76,7 +76,7 @@ fn renames(from: &str, to: &str) -> Value {
     json!({"request":[{"op":"move","from":from,"to":to,"optional":true}]})
 }
 
-fn rename(from: Value, to: Value, old: &str, new: &str) -> Trial {
+pub(super) fn rename(from: Value, to: Value, old: &str, new: &str) -> Trial {
     trial(
         reads("find_x", json!({old: from})),
         reads("find_x", json!({new: to})),

@@ -1,16 +1,18 @@
 //! The members of one object carried over to another: same names first, then renames that have
 //! evidence, then nesting; what is lost is refused by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jsonptr::PointerBuf;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::names::{likeness, text_similarity};
 use super::values::{Carriage, value};
-use crate::domain::drift::is_default_changed;
-use crate::domain::drift::normal::{is_closed, properties, required, shape, types, values};
-use crate::domain::drift::words::{handle, units};
+use crate::domain::drift::normal::{
+    admitted, is_closed, properties, required, shape, types, values,
+};
+use crate::domain::drift::words::{handle, units, words};
+use crate::domain::drift::{fits, is_default_changed};
 use crate::domain::routine::Op;
 
 /// Which way values flow.
@@ -92,7 +94,12 @@ fn members(
             place_value(side, schema, target, base, name, (name, optional), depth, &mut made)?;
         }
     }
-    let renames = renames(&lost, &fresh, &sources, &targets, &mut made.open);
+    let mut renames = renames(&lost, &fresh, &sources, &targets, &mut made.open);
+    if matches!(side, Side::Request { .. }) {
+        let ends =
+            Ends { sources: &sources, targets: &targets, needs: &needs, asks: &required(into) };
+        ends.left_over(&lost, &fresh, &mut renames, &mut made.open);
+    }
     for name in lost {
         let schema = sources.get(name)?;
         let optional = !needs.contains(name);
@@ -140,10 +147,11 @@ fn place_value(
     made: &mut Carried,
 ) -> Option<()> {
     let place = at(base, target);
+    let asks = matches!(side, Side::Request { .. });
     match value(side, from, into, place.as_str(), depth) {
-        Carriage::Ops(ops) => made.ops.extend(ops),
+        Carriage::Ops(ops) => keep_default(asks, (from, into), &place, name, ops, made),
         Carriage::Partly(ops, why) => {
-            made.ops.extend(ops);
+            keep_default(asks, (from, into), &place, name, ops, made);
             made.open.push(format!("`{name}`: {why}"));
         }
         Carriage::Lost(why) => {
@@ -159,30 +167,106 @@ fn place_value(
             }
         }
     }
-    if matches!(side, Side::Request { .. }) {
-        keep_default(from, into, &place, name, made);
-    }
     Some(())
 }
 
-/// A promised default that the peer changed is written out, so that an absent argument still means
-/// what it meant.
-fn keep_default(from: &Value, into: &Value, place: &PointerBuf, name: &str, made: &mut Carried) {
-    let (Some(promised), offered) = (from.get("default"), into.get("default")) else { return };
-    if !is_default_changed(Some(promised), offered) {
-        return;
-    }
-    // The routine's own operations have carried the caller's values over; a default is written in the
-    // offered spelling only where both admit it alike.
-    let admitted = values(into).is_none_or(|list| list.contains(promised))
-        && types(from).zip(types(into)).is_none_or(|(a, b)| a.is_subset(&b) || a == b);
-    if admitted {
+/// Adds what carries a value over. A promised default that the peer changed is written out before it,
+/// so that an absent argument still means what it meant and is spelled anew like any other.
+fn keep_default(
+    asks: bool,
+    (from, into): (&Value, &Value),
+    place: &PointerBuf,
+    name: &str,
+    ops: Vec<Op>,
+    made: &mut Carried,
+) {
+    let (promised, offered) = (from.get("default"), into.get("default"));
+    let respelled = promised.map(|promised| {
+        let tables = ops.iter().filter_map(|op| match op {
+            Op::Map { at, table } if at == place => Some(table),
+            _ => None,
+        });
+        let row = tables.flatten().find(|row| row.from == *promised);
+        row.map_or(promised, |row| &row.to).clone()
+    });
+    if asks
+        && let Some(promised) = promised
+        && is_default_changed(respelled.as_ref(), offered)
+    {
         made.ops.push(Op::Default { at: place.clone(), value: promised.clone() });
         // A changed default is semantic drift: the routine restores it, a person decides.
         made.open
             .push(format!("`{name}`: its default changed, and the promised one is written out"));
-    } else {
-        made.open.push(format!("`{name}`: its default changed and cannot be written out"));
+        made.ops.extend(ops);
+        if let Some(spelled) = &respelled
+            && values(into).is_some_and(|list| !list.contains(spelled))
+            && !made.ops.iter().any(|op| matches!(op, Op::RefuseUnless { at, .. } if at == place))
+        {
+            made.ops.push(Op::RefuseUnless {
+                at: place.clone(),
+                fits: admitted(into),
+                reason: "the peer no longer takes the promised default".to_owned(),
+            });
+        }
+        return;
+    }
+    made.ops.extend(ops);
+}
+
+/// Both ends of a mapping between members, and which of them must be there.
+struct Ends<'e, 'a> {
+    sources: &'e BTreeMap<&'a str, &'a Value>,
+    targets: &'e BTreeMap<&'a str, &'a Value>,
+    needs: &'e BTreeSet<&'a str>,
+    asks: &'e BTreeSet<&'a str>,
+}
+
+impl<'a> Ends<'_, 'a> {
+    /// What is left on either side where it is the only one of its kind. That is no evidence, so it is
+    /// left open: the one required argument that vanished and the one that came; or the one vanished
+    /// and the one new argument of one kind of handle.
+    fn left_over(
+        &self,
+        lost: &[&'a str],
+        fresh: &[&'a str],
+        renames: &mut BTreeMap<&'a str, &'a str>,
+        open: &mut Vec<String>,
+    ) {
+        let gone: Vec<&str> = lost.iter().filter(|n| !renames.contains_key(*n)).copied().collect();
+        let come: Vec<&str> =
+            fresh.iter().filter(|n| !renames.values().any(|to| to == *n)).copied().collect();
+        let alone = |from: &str, to: &str| {
+            let needed = |n: &&&str| self.needs.contains(**n);
+            let asked = |n: &&&str| self.asks.contains(**n);
+            let of_kind = |n: &&&str| handle(n) == handle(from);
+            let only = |left: usize, right: usize| left == 1 && right == 1;
+            (self.asks.contains(to)
+                && only(gone.iter().filter(needed).count(), come.iter().filter(asked).count()))
+                || (handle(from).is_some()
+                    && only(
+                        gone.iter().filter(of_kind).count(),
+                        come.iter().filter(of_kind).count(),
+                    ))
+        };
+        for from in gone.iter().filter(|name| self.needs.contains(**name)) {
+            let to = come
+                .iter()
+                .find(|to| handle(from) == handle(to) && alone(from, to) && self.fits(from, to));
+            if let Some(to) = to {
+                renames.insert(*from, *to);
+                open.push(format!("`{from}` may be `{to}`: only what is left over says so"));
+            }
+        }
+    }
+
+    fn fits(&self, from: &str, to: &str) -> bool {
+        let (Some(old), Some(new)) = (self.sources.get(from), self.targets.get(to)) else {
+            return false;
+        };
+        let (before, after) = (units(from), units(to));
+        let clash = before != after && !before.is_empty() && !after.is_empty();
+        !clash
+            && !matches!(value(Side::Request { reads: false }, old, new, "", 0), Carriage::Lost(_))
     }
 }
 
@@ -194,26 +278,34 @@ fn renames<'a>(
     targets: &BTreeMap<&str, &Value>,
     open: &mut Vec<String>,
 ) -> BTreeMap<&'a str, &'a str> {
-    let score = |from: &str, to: &str| -> f64 {
-        let (Some(old), Some(new)) = (sources.get(from), targets.get(to)) else { return 0.0 };
-        evidence(from, old, to, new)
-    };
-    let mut made = BTreeMap::new();
+    let mut pairs: Vec<(f64, &'a str, &'a str)> = Vec::new();
     for from in lost {
-        let Some(to) = fresh.iter().max_by(|a, b| score(from, a).total_cmp(&score(from, b))) else {
-            continue;
+        for to in fresh {
+            let (Some(old), Some(new)) = (sources.get(from), targets.get(to)) else { continue };
+            pairs.push((evidence(from, old, to, new), *from, *to));
+        }
+    }
+    pairs.retain(|(score, ..)| *score >= LIKELY - MARGIN);
+    // The firmest first: what is settled competes no longer.
+    pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut made = BTreeMap::new();
+    let mut held: BTreeSet<&str> = BTreeSet::new();
+    for (best, from, to) in pairs.iter().filter(|(score, ..)| *score >= LIKELY) {
+        let free = |made: &BTreeMap<&'a str, &'a str>, from: &str, to: &str| {
+            !made.contains_key(from) && !made.values().any(|taken| *taken == to)
         };
-        let best = score(from, to);
-        if best < LIKELY {
+        if held.contains(from) || !free(&made, from, to) {
             continue;
         }
-        let rival = fresh.iter().filter(|o| *o != to).map(|o| score(from, o));
-        let rival = rival.chain(lost.iter().filter(|o| *o != from).map(|o| score(o, to)));
-        if rival.fold(0.0, f64::max) > best - MARGIN {
+        let rival = pairs.iter().any(|(score, f, t)| {
+            ((f == from) != (t == to)) && *score > best - MARGIN && free(&made, f, t)
+        });
+        if rival {
+            held.insert(from);
             open.push(format!("`{from}` may be `{to}`, and something else fits as well"));
             continue;
         }
-        if best < FIRM {
+        if *best < FIRM {
             open.push(format!(
                 "`{from}` may be `{to}`: no distinguishing word and no text says so"
             ));
@@ -236,15 +328,24 @@ fn evidence(from: &str, old: &Value, to: &str, new: &Value) -> f64 {
         schema.get("description").and_then(Value::as_str).unwrap_or_default().trim().to_owned()
     };
     let (before, after) = (text(old), text(new));
-    let differs = |a: &str, b: &str| units(a) != units(b);
-    if differs(from, to)
-        || (differs(&before, &after) && !units(&before).is_empty() && !units(&after).is_empty())
-    {
+    // Both state a unit, and not the same one. A unit on one side only is the gate's to decide.
+    let clash = |a: &str, b: &str| {
+        let (a, b) = (units(a), units(b));
+        a != b && !a.is_empty() && !b.is_empty()
+    };
+    if clash(from, to) || clash(&before, &after) {
         return 0.0;
     }
     let names = likeness(from, to);
     if names.same {
         return 1.0;
+    }
+    // The very same closed list of values, and a list that tells.
+    if let (Some(one), Some(other)) = (values(old), values(new))
+        && one == other
+        && one.iter().filter(|value| value.is_string()).count() > 1
+    {
+        return 0.78;
     }
     let said = text_similarity(&before, &after);
     let same_text = !before.is_empty() && before == after;
@@ -255,9 +356,18 @@ fn evidence(from: &str, old: &Value, to: &str, new: &Value) -> f64 {
     match (names.distinguishing.is_empty(), within) {
         (false, true) => 0.8 + 0.1 * said,
         _ if said > 0.6 && types(old) == types(new) => 0.55 + 0.2 * said,
+        // One name is the other with a word more or less.
+        (true, _) if names.shared > 0 && within_other(from, to) => 0.6 + 0.1 * said,
         (true, true) if names.shared > 0 => 0.5 + 0.2 * said,
         _ => 0.0,
     }
+}
+
+/// Whether all words of one name stand in the other.
+fn within_other(one: &str, other: &str) -> bool {
+    let (one, other): (BTreeSet<String>, BTreeSet<String>) =
+        (words(one).into_iter().collect(), words(other).into_iter().collect());
+    one.is_subset(&other) || other.is_subset(&one)
 }
 
 /// The one optional container of the target that declares a member of this very name and shape.
@@ -269,7 +379,8 @@ fn nested<'a>(
 ) -> Option<&'a str> {
     let mut holds = fresh.iter().filter(|container| {
         targets.get(*container).is_some_and(|target| {
-            properties(target).any(|(n, s)| n == name && shape(s) == shape(schema))
+            properties(target)
+                .any(|(n, s)| n == name && (shape(s) == shape(schema) || fits(schema, s)))
         })
     });
     let only = holds.next()?;
@@ -325,7 +436,14 @@ fn give_up(lost: &Lost<'_>, into: &Value, made: &mut Carried) -> Option<()> {
     if !lost.optional {
         return None;
     }
-    if reads && let Some(default) = lost.schema.get("default") {
+    if first_page(lost.name, lost.schema, into) {
+        made.ops.push(Op::RemoveIf { at: place.clone(), one_of: vec![json!(1)] });
+    }
+    // Where a person decides anyway, an explicit null is left out as an absent argument is.
+    let told = !made.open.is_empty() && lost.schema.get("default") == Some(&Value::Null);
+    if (reads || told)
+        && let Some(default) = lost.schema.get("default")
+    {
         made.ops.push(Op::RemoveIf { at: place.clone(), one_of: vec![default.clone()] });
     }
     made.ops.push(Op::RefuseIf {
@@ -334,6 +452,17 @@ fn give_up(lost: &Lost<'_>, into: &Value, made: &mut Carried) -> Option<()> {
         reason: format!("`{}` is no longer accepted", lost.name),
     });
     Some(())
+}
+
+/// Whether a page's number is gone where a cursor now says where to go on: the first page is where a
+/// call without a cursor begins.
+fn first_page(name: &str, schema: &Value, into: &Value) -> bool {
+    let numbers = types(schema)
+        .is_some_and(|types| types.iter().all(|it| matches!(*it, "integer" | "number" | "null")));
+    let cursor = |name: &String| {
+        words(name).iter().any(|word| matches!(word.as_str(), "after" | "cursor" | "token"))
+    };
+    numbers && words(name) == ["page"] && properties(into).any(|(name, _)| cursor(name))
 }
 
 /// Required members of the target that nothing filled: what a schema dictates, or nothing.

@@ -21,9 +21,9 @@ use serde_json::{Value, json};
 
 use super::{Candidate, Origin};
 use crate::domain::contract::{Surface, Tool};
-use crate::domain::drift::normal::normal;
+use crate::domain::drift::normal::{admitted, normal, properties};
 use crate::domain::drift::words::{Effect, effect, words};
-use crate::domain::routine::{Op, ToolRoutine};
+use crate::domain::routine::{CaseArm, Op, ToolRoutine};
 use fields::{Carried, Side, carry};
 use tools::Successor;
 
@@ -34,8 +34,12 @@ pub fn propose(old: &Surface, new: &Surface) -> Vec<Candidate> {
     old.tools
         .iter()
         .filter_map(|tool| match new.tool(tool.name()) {
-            Some(now) if now.meaning() == tool.meaning() => None,
-            Some(now) => candidate(tool, now, Successor::kept()),
+            Some(now) if now == tool || now.meaning() == tool.meaning() => None,
+            Some(now) => {
+                let mut made = candidate(tool, now, Successor::kept())?;
+                moved_elsewhere(tool, new, &mut made);
+                Some(made)
+            }
             None => {
                 let (name, successor) = successors.get(tool.name())?;
                 candidate(tool, new.tool(name)?, successor.clone())
@@ -60,10 +64,14 @@ fn candidate(tool: &Tool, now: &Tool, successor: Successor) -> Option<Candidate>
     if let Some((name, value)) = successor.constant {
         ops.push(Op::Set { at: fields::at("", &name), value });
     }
-    let useful =
-        request.ops.iter().any(|op| !matches!(op, Op::RefuseIf { .. } | Op::RemoveIf { .. }));
+    let maps = |op: &Op| {
+        !matches!(op, Op::RefuseIf { .. } | Op::RefuseUnless { .. } | Op::RemoveIf { .. })
+    };
+    let useful = request.ops.iter().any(maps);
+    let guards = request.ops.iter().all(|op| matches!(op, Op::RefuseUnless { .. }));
     ops.extend(request.ops);
     open.extend(request.open);
+    ops.extend(as_a_whole(&promised, &offered));
     let reply = match (tool.output_schema(), now.output_schema()) {
         (Some(promised), Some(offered)) => {
             carry(Side::Reply, &normal(offered), &normal(promised), &[]).unwrap_or_default()
@@ -75,10 +83,12 @@ fn candidate(tool: &Tool, now: &Tool, successor: Successor) -> Option<Candidate>
     };
     open.extend(reply.open);
     let call = (tool.name() != now.name()).then(|| now.name().to_owned());
-    if call.is_none() && ops.is_empty() && reply.ops.is_empty() {
+    // What the peer refuses by itself, and tells, needs no routine.
+    if call.is_none() && guards && reply.ops.is_empty() {
         return None;
     }
-    if call.is_none() && !useful && reply.ops.is_empty() {
+    let pages = reads(tool) && reads(now) && ops.iter().all(|op| refuses_a_cursor(op, &promised));
+    if call.is_none() && !useful && !pages && reply.ops.is_empty() {
         open.push("every call is carried over as it is, or refused: nothing is mapped".to_owned());
     }
     let routine = ToolRoutine { call, request: ops, reply: reply.ops, errors: Vec::new() };
@@ -88,6 +98,70 @@ fn candidate(tool: &Tool, now: &Tool, successor: Successor) -> Option<Candidate>
         routine,
         origin: Origin::Matcher,
         open,
+    })
+}
+
+/// Whether an operation only refuses a place in a listing that the peer pages in another way now: a call
+/// without one begins at the first page, as it did.
+fn refuses_a_cursor(op: &Op, promised: &Value) -> bool {
+    let Op::RefuseIf { at, not_one_of: None, .. } = op else { return false };
+    let name = at.last().map(|token| token.decoded().into_owned()).unwrap_or_default();
+    let schema = properties(promised).find(|(known, _)| **known == name).map(|(_, schema)| schema);
+    let text = schema.and_then(|it| it.get("description")).and_then(Value::as_str);
+    let said = words(text.unwrap_or_default());
+    at.count() == 1
+        && (words(&name).iter().any(|word| word == "cursor")
+            || said.iter().any(|word| matches!(word.as_str(), "cursor" | "pagination")))
+}
+
+/// Calls that use an argument which the tool no longer takes go where the argument is taken still: to
+/// another tool that says this one's name and takes all its arguments. A person decides.
+fn moved_elsewhere(tool: &Tool, new: &Surface, made: &mut Candidate) {
+    let only_refuses = |op: &Op| matches!(op, Op::RefuseIf { not_one_of: None, .. });
+    if !made.routine.request.iter().all(only_refuses) || !made.routine.reply.is_empty() {
+        return;
+    }
+    for op in &mut made.routine.request {
+        let Op::RefuseIf { at, .. } = op else { continue };
+        let lost = at.last().map(|token| token.decoded().into_owned()).unwrap_or_default();
+        let Some((other, member, value)) = tools::elsewhere(tool, &lost, new) else { continue };
+        let at = at.clone();
+        let call = Op::Call { tool: other.name().to_owned() };
+        let choose = Op::Default { at: fields::at("", &member), value };
+        made.to_tool = None;
+        made.open.push(format!("calls that use `{lost}` go to `{}`", other.name()));
+        let absent = CaseArm { is: None, ops: Vec::new() };
+        *op = Op::Cases { at, when: vec![absent], r#else: Some(vec![call, choose]) };
+    }
+}
+
+/// Keywords of an object that bind its members to one another.
+const BINDING: &[&str] = &[
+    "allOf",
+    "anyOf",
+    "dependencies",
+    "dependentRequired",
+    "dependentSchemas",
+    "if",
+    "maxProperties",
+    "minProperties",
+    "not",
+    "oneOf",
+    "patternProperties",
+    "propertyNames",
+];
+
+/// Refuses calls that the offer does not admit as a whole, where it binds its arguments to one another
+/// in a way that was not promised.
+fn as_a_whole(promised: &Value, offered: &Value) -> Option<Op> {
+    let binds = BINDING.iter().any(|keyword| {
+        offered.get(keyword).is_some() && offered.get(keyword) != promised.get(keyword)
+    });
+    let fits = admitted(offered);
+    (binds && !fits.to_string().contains("\"$ref\"")).then(|| Op::RefuseUnless {
+        at: PointerBuf::new(),
+        fits,
+        reason: "the peer no longer takes these arguments together".to_owned(),
     })
 }
 

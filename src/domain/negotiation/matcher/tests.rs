@@ -109,3 +109,90 @@ fn a_reply_field_that_was_renamed_comes_back_under_its_old_name() {
         json!([{"op": "move", "from": "/room_name", "to": "/roomName"}])
     );
 }
+
+#[test]
+fn what_became_narrower_is_refused_by_name() {
+    let of = |schema: Value| tool("find", &json!({"perPage": schema}), &[]);
+    let old = tool("find", &json!({"per_page": {"type": "number"}}), &[]);
+    assert_eq!(
+        request(old, of(json!({"type": "number", "maximum": 100}))),
+        json!([
+            {"op": "move", "from": "/per_page", "to": "/perPage", "optional": true},
+            {"op": "refuse_unless", "at": "/perPage", "fits": {"type": ["number"], "maximum": 100.0},
+             "reason": "the peer no longer takes this value"}
+        ])
+    );
+    // What the peer refuses by itself, and tells, needs no routine.
+    let (wide, narrow) = (json!({"type": "number"}), json!({"type": "number", "minimum": 1}));
+    assert_eq!(proposed(of(wide), of(narrow)), []);
+}
+
+#[test]
+fn what_is_only_left_over_is_left_open() {
+    let named = |name: &str| tool("find", &json!({name: {"type": "string"}}), &[name]);
+    let made = proposed(named("place"), named("area"));
+    assert!(made.iter().all(|candidate| !candidate.open.is_empty()) && made.len() == 1);
+    // Two of them, or another kind of handle: not even that.
+    assert_eq!(proposed(named("page_index"), named("page_id")), []);
+    let two = tool("find", &json!({"x": {"type": "string"}, "y": {"type": "string"}}), &["x", "y"]);
+    assert_eq!(proposed(named("place"), two), []);
+}
+
+#[test]
+fn a_firm_match_competes_no_longer() {
+    let of = |sheet: &str, name: &str| {
+        tool(
+            "create_table",
+            &json!({sheet: {"type": "string"}, name: {"type": "string"}}),
+            &[sheet, name],
+        )
+    };
+    let made = request(of("sheet_name", "table_name"), of("sheet", "name"));
+    assert_eq!(
+        made,
+        json!([{"op": "move", "from": "/sheet_name", "to": "/sheet"},
+               {"op": "move", "from": "/table_name", "to": "/name"}])
+    );
+}
+
+#[test]
+fn options_that_stand_in_prose_are_proposed_and_left_open() {
+    let room = json!({"room": {"type": "string"}});
+    let text = "What to do. Options are:\n 1. get - the room\n 2. get_guests - who stays";
+    let merged =
+        json!({"room": {"type": "string"}, "method": {"type": "string", "description": text}});
+    let made = proposed(
+        tool("get_room_guests", &room, &["room"]),
+        tool("room_read", &merged, &["room", "method"]),
+    );
+    let first = made.first().unwrap();
+    assert_eq!(
+        json!(first.routine.request),
+        json!([{"op": "set", "at": "/method", "value": "get_guests"}])
+    );
+    assert!(!first.open.is_empty());
+}
+
+#[test]
+fn calls_that_use_what_a_tool_lost_go_where_it_is_taken() {
+    let of = |more: &[&str]| {
+        let mut all = json!({"title": {"type": "string"}});
+        more.iter().for_each(|name| all[name] = json!({"type": "string"}));
+        all
+    };
+    let old = surface(&json!([tool("create_room", &of(&["label"]), &["title"])]));
+    let mut write = of(&["label"]);
+    write["method"] = json!({"type": "string", "enum": ["create", "update"]});
+    let new = surface(&json!([
+        tool("create_room", &of(&[]), &["title"]),
+        tool("room_write", &write, &["method"]),
+    ]));
+    let made = propose(&old, &new);
+    assert_eq!(
+        json!(made.first().map(|it| &it.routine.request)),
+        json!([{"op": "cases", "at": "/label", "when": [{"ops": []}], "else": [
+            {"op": "call", "tool": "room_write"},
+            {"op": "default", "at": "/method", "value": "create"}]}])
+    );
+    assert!(made.iter().all(|candidate| !candidate.open.is_empty()));
+}

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::names::{is_distinguishing, likeness, text_similarity};
 use super::fields::{Side, carry};
 use crate::domain::contract::{Surface, Tool};
-use crate::domain::drift::normal::{normal, properties, values};
+use crate::domain::drift::normal::{normal, properties, required, types, values};
 use crate::domain::drift::words::words;
 
 /// How a promised tool is reached now.
@@ -38,25 +38,45 @@ struct Link<'a> {
     to: &'a str,
     score: f64,
     constant: Option<(String, Value)>,
+    /// Why the constant is not settled.
+    doubt: Option<String>,
+}
+
+/// A tool with its input schema in its normal spelling.
+struct Known<'a> {
+    tool: &'a Tool,
+    schema: Value,
+}
+
+impl<'a> Known<'a> {
+    fn of(tool: &'a Tool) -> Self {
+        Self { tool, schema: tool.input_schema().map_or_else(|| json!({}), normal) }
+    }
 }
 
 /// For each tool that is gone: the one successor that stands out. A name that stood before is never
-/// another's successor.
+/// another's successor, save where its own schema says the whole old name as one of its values.
 pub(super) fn successors(old: &Surface, new: &Surface) -> BTreeMap<String, (String, Successor)> {
-    let gone: Vec<&Tool> =
-        old.tools.iter().filter(|tool| new.tool(tool.name()).is_none()).collect();
-    let fresh: Vec<&Tool> =
-        new.tools.iter().filter(|tool| old.tool(tool.name()).is_none()).collect();
+    let gone: Vec<Known<'_>> =
+        old.tools.iter().filter(|tool| new.tool(tool.name()).is_none()).map(Known::of).collect();
+    if gone.is_empty() {
+        return BTreeMap::new();
+    }
+    let (standing, fresh): (Vec<Known<'_>>, Vec<Known<'_>>) =
+        new.tools.iter().map(Known::of).partition(|known| old.tool(known.tool.name()).is_some());
     let shared = shared_texts(&gone, &fresh);
     let mut links = Vec::new();
     for from in &gone {
         for to in &fresh {
-            links.extend(link(from, to, &shared));
+            links.extend(link(from, to, Some(&shared)));
+        }
+        for to in &standing {
+            links.extend(link(from, to, None));
         }
     }
     gone.iter()
-        .filter_map(|tool| {
-            let name = tool.name();
+        .filter_map(|known| {
+            let name = known.tool.name();
             let best = links
                 .iter()
                 .filter(|l| l.from == name)
@@ -70,10 +90,38 @@ pub(super) fn successors(old: &Surface, new: &Surface) -> BTreeMap<String, (Stri
             if best.score < FIRM {
                 open.push(format!("`{name}` may be `{}`: its name alone does not say so", best.to));
             }
+            open.extend(best.doubt.clone());
             let successor = Successor { constant: best.constant.clone(), open };
             Some((name.to_owned(), (best.to.to_owned(), successor)))
         })
         .collect()
+}
+
+/// Where the calls of a standing tool may go that use an argument which it no longer takes: another
+/// tool that says the name of this one as a value and takes every argument of it.
+pub(super) fn elsewhere<'a>(
+    tool: &Tool,
+    lost: &str,
+    new: &'a Surface,
+) -> Option<(&'a Tool, String, Value)> {
+    let promised = Known::of(tool);
+    let mut found =
+        new.tools.iter().filter(|other| other.name() != tool.name()).filter_map(|other| {
+            let offered = Known::of(other);
+            let has = |name: &str| properties(&offered.schema).any(|(known, _)| known == name);
+            if !has(lost) || !properties(&promised.schema).all(|(name, _)| has(name)) {
+                return None;
+            }
+            let (member, value) =
+                discriminator(tool.name(), other.name(), &promised.schema, &offered.schema)?;
+            let all: BTreeSet<&str> = required(&promised.schema);
+            let asks = required(&offered.schema);
+            asks.iter()
+                .all(|name| *name == member || all.contains(name) || *name == lost)
+                .then_some((other, member, value))
+        });
+    let one = found.next()?;
+    found.next().is_none().then_some(one)
 }
 
 /// Two links compete where they share an end, unless a discriminator tells them apart.
@@ -85,29 +133,60 @@ fn rivals(other: &Link<'_>, best: &Link<'_>) -> bool {
 }
 
 /// Descriptions that stand on more than one tool of a side: they are no evidence.
-fn shared_texts(gone: &[&Tool], fresh: &[&Tool]) -> BTreeSet<String> {
+fn shared_texts(gone: &[Known<'_>], fresh: &[Known<'_>]) -> BTreeSet<String> {
     let mut shared = BTreeSet::new();
     for side in [gone, fresh] {
         let mut seen = BTreeSet::new();
-        for tool in side {
-            if !seen.insert(tool.description()) {
-                shared.insert(tool.description().to_owned());
+        for known in side {
+            if !seen.insert(known.tool.description()) {
+                shared.insert(known.tool.description().to_owned());
             }
         }
     }
     shared
 }
 
-fn link<'a>(from: &'a Tool, to: &'a Tool, shared: &BTreeSet<String>) -> Option<Link<'a>> {
-    let [promised, offered] =
-        [from, to].map(|t| t.input_schema().map_or_else(|| json!({}), normal));
-    let constant = discriminator(from.name(), to.name(), &promised, &offered);
+/// What speaks for a successor. `shared` are texts that are no evidence; without them the tool stood
+/// before, and only a value that says the whole old name, or the same name with another verb of
+/// looking, speaks for it.
+fn link<'a>(
+    from: &Known<'a>,
+    to: &Known<'a>,
+    shared: Option<&BTreeSet<String>>,
+) -> Option<Link<'a>> {
+    let (promised, offered) = (&from.schema, &to.schema);
+    let (old, new) = (from.tool.name(), to.tool.name());
+    let exact = |(_, value): &(String, Value)| value.as_str().is_some_and(|it| whole(old, it));
+    let (constant, doubt) = match discriminator(old, new, promised, offered) {
+        Some(found) if shared.is_some() || exact(&found) => (Some(found), None),
+        _ => match likely_discriminator(old, new, promised, offered, shared.is_some()) {
+            Some((found, doubt)) => (Some(found), Some(doubt)),
+            None => (None, None),
+        },
+    };
+    let score = match (&constant, &doubt, shared) {
+        (Some(found), None, _) if exact(found) => 0.99,
+        (Some(_), None, _) => 0.85,
+        (Some(_), Some(_), Some(shared)) => 0.7_f64.max(renamed(from.tool, to.tool, shared)),
+        (Some(_), Some(_), None) => 0.6,
+        (None, _, Some(shared)) => renamed(from.tool, to.tool, shared),
+        (None, _, None) if canonical(old) == canonical(new) => 0.6,
+        (None, _, None) => 0.0,
+    };
+    if score < LIKELY {
+        return None;
+    }
     let fixed: Vec<&str> = constant.iter().map(|(name, _)| name.as_str()).collect();
-    let carried = carry(Side::Request { reads: false }, &promised, &offered, &fixed)?;
-    let smooth = carried.open.is_empty();
-    let score = if constant.is_some() { 0.9 } else { renamed(from, to, shared) };
-    let score = if smooth { score } else { score - 0.1 };
-    Some(Link { from: from.name(), to: to.name(), score, constant })
+    let carried = carry(Side::Request { reads: false }, promised, offered, &fixed)?;
+    let score = if carried.open.is_empty() { score } else { score - 0.1 };
+    Some(Link { from: old, to: new, score, constant, doubt })
+}
+
+/// Whether a value says a whole name of several words, the verb included.
+fn whole(name: &str, value: &str) -> bool {
+    let set = |text: &str| words(text).into_iter().collect::<BTreeSet<_>>();
+    let name = set(name);
+    name.len() > 1 && name == set(value)
 }
 
 /// How much speaks for a plain rename, from 0 to 1.
@@ -129,6 +208,9 @@ fn renamed(from: &Tool, to: &Tool, shared: &BTreeSet<String>) -> f64 {
     let both = canonical(from.name());
     let other = canonical(to.name());
     let common: Vec<_> = both.intersection(&other).filter(|w| is_distinguishing(w)).collect();
+    if !common.is_empty() && said >= 0.8 {
+        return 0.8;
+    }
     match (subset, common.is_empty()) {
         (true, false) => 0.6 + 0.3 * said,
         (false, false) => 0.35 + 0.4 * said,
@@ -181,4 +263,91 @@ fn discriminator(
         let (member, value) = found.next()?;
         found.next().is_none().then(|| ((*member).clone(), (*value).clone()))
     })
+}
+
+/// A discriminator that nothing settles: its values stand in its text only, or one of them says a part
+/// of the old name. The two tools must be about the same.
+fn likely_discriminator(
+    from: &str,
+    to: &str,
+    promised: &Value,
+    offered: &Value,
+    fresh: bool,
+) -> Option<((String, Value), String)> {
+    let name = canonical(from);
+    let own: BTreeSet<String> = words(to).into_iter().collect();
+    let less: BTreeSet<String> = name.difference(&own).cloned().collect();
+    if less.len() == name.len() || less.is_empty() {
+        return None;
+    }
+    let is_fresh = fresh;
+    let fresh = || {
+        properties(offered)
+            .filter(|(member, _)| !properties(promised).any(|(known, _)| known == *member))
+            .filter(|(member, _)| required(offered).contains(member.as_str()))
+    };
+    let told: Vec<(&String, String)> = fresh()
+        .filter(|(_, schema)| values(schema).is_none())
+        .filter(|(_, schema)| types(schema).is_some_and(|types| types.iter().eq(&["string"])))
+        .flat_map(|(member, schema)| {
+            let text = schema.get("description").and_then(Value::as_str).unwrap_or_default();
+            options(text).into_iter().map(move |value| (member, value))
+        })
+        .collect();
+    let exact = [&name, &less].into_iter().find_map(|said| {
+        let mut found = told.iter().filter(|(_, value)| canonical(value) == *said);
+        let one = found.next()?;
+        found.all(|other| other.1 == one.1).then_some(one)
+    });
+    if let Some((member, value)) = exact.filter(|_| is_fresh) {
+        let doubt = format!("only the text of `{member}` says that {value:?} is one of its values");
+        return Some((((*member).clone(), json!(value)), doubt));
+    }
+    let listed: Vec<(&String, &str)> = fresh()
+        .flat_map(|(member, schema)| {
+            let list = values(schema).filter(|list| list.len() > 1).into_iter().flatten();
+            list.filter_map(Value::as_str).map(move |value| (member, value))
+        })
+        .collect();
+    // A value that says the whole old name and more.
+    let mut more =
+        listed.iter().filter(|(_, value)| name.len() > 2 && name.is_subset(&canonical(value)));
+    if let (Some((member, value)), None) = (more.next(), more.next()) {
+        let doubt = format!("{value:?} of `{member}` says more than `{from}`");
+        return Some((((*member).clone(), json!(value)), doubt));
+    }
+    if !is_fresh {
+        return None;
+    }
+    // The value that says most of what is left of the old name, and nothing else.
+    let share = |value: &str| {
+        let said = canonical(value);
+        if said.is_subset(&less) { said.len() } else { 0 }
+    };
+    let most = listed.iter().map(|(_, value)| share(value)).max().filter(|most| *most > 0)?;
+    let mut found = listed.iter().filter(|(_, value)| share(value) == most);
+    let (member, value) = found.next()?;
+    found.next().is_none().then(|| {
+        let doubt = format!("{value:?} of `{member}` says only a part of `{from}`");
+        (((*member).clone(), json!(value)), doubt)
+    })
+}
+
+/// The identifiers that a text lists as options: quoted, or at the start of a line or of a clause.
+fn options(text: &str) -> Vec<String> {
+    let word = |text: &str| -> String {
+        text.chars().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '-')).collect()
+    };
+    let mut found = BTreeSet::new();
+    for line in text.lines() {
+        let line = line
+            .trim_start_matches(|c: char| !c.is_alphabetic() && c != '\'' && c != '"' && c != '`');
+        let first = line.trim_start_matches(['\'', '"', '`']);
+        found.insert(word(first));
+        for quote in ['\'', '"', '`'] {
+            found.extend(line.split(quote).skip(1).step_by(2).map(word));
+        }
+    }
+    found.remove("");
+    found.into_iter().collect()
 }

@@ -1,12 +1,17 @@
 //! One value carried over to another schema: casts, arrays of one, enum values by their spelling.
 
+use jsonptr::PointerBuf;
 use serde_json::{Value, json};
 
+use super::super::names::{says_comma_separated, says_json};
 use super::fields::{self, Side};
 use crate::domain::drift::fits;
-use crate::domain::drift::normal::{types, values};
+use crate::domain::drift::normal::values_as_listed;
+use crate::domain::drift::normal::{
+    admitted, is_closed, properties, required, shape, types, values,
+};
 use crate::domain::drift::words::words;
-use crate::domain::routine::{CastTo, MapEntry, Op};
+use crate::domain::routine::{CaseArm, CastTo, MapEntry, Op, WHOLE, without};
 
 /// What carries a value over.
 pub(super) enum Carriage {
@@ -58,11 +63,85 @@ pub(super) fn value(side: Side, from: &Value, into: &Value, at: &str, depth: usi
             None => Carriage::Lost("its members cannot be carried over".to_owned()),
         },
         ("array", "array") => each(side, from, into, at, depth, ops),
+        ("array", "string") if says_comma_separated(text(into)) => joined(side, from, ops, place),
+        ("object", _) if !says_json(text(into)) && sole_member(from).is_some() => {
+            opened(side, from, into, at, depth, ops)
+        }
         (s, "array") if s != "object" || into.get("items").is_some() => {
             wrapped(side, from, into, at, depth, ops)
         }
         ("array", _) => unwrapped(side, from, into, at, depth, ops),
-        _ => scalar(from, into, &source, &target, ops, place),
+        _ => scalar(side, from, into, (&source, &target), ops, place),
+    }
+}
+
+/// Refuses by name what a narrower target would not take; nothing where all of `made` fits, and for
+/// replies, which are judged as a whole.
+fn guard(side: Side, made: &Value, into: &Value, place: &PointerBuf, ops: &mut Vec<Op>) -> bool {
+    let narrower = matches!(side, Side::Request { .. }) && !fits(made, into);
+    let fits = admitted(into);
+    if !narrower || fits.to_string().contains("\"$ref\"") {
+        return !narrower;
+    }
+    let reason = "the peer no longer takes this value".to_owned();
+    ops.push(Op::RefuseUnless { at: place.clone(), fits, reason });
+    true
+}
+
+/// An array of strings became one string with commas between them.
+fn joined(side: Side, from: &Value, mut ops: Vec<Op>, place: PointerBuf) -> Carriage {
+    let strings =
+        from.get("items").and_then(types).is_some_and(|types| types.iter().eq(&["string"]));
+    if !strings || side == Side::Reply {
+        return Carriage::Lost("a list became a text".to_owned());
+    }
+    let items = json!({ "type": "string", "pattern": without(",") });
+    ops.push(Op::RefuseUnless {
+        at: place.clone(),
+        fits: json!({ "type": "array", "items": items }),
+        reason: "an item holds a comma, which now stands between items".to_owned(),
+    });
+    let join = Op::Join { from: vec![place.clone()], separator: ",".to_owned(), to: place.clone() };
+    ops.push(Op::Cases {
+        at: place,
+        when: vec![CaseArm { is: None, ops: Vec::new() }],
+        r#else: Some(vec![join]),
+    });
+    Carriage::Ops(ops)
+}
+
+/// The one member that every such object has.
+fn sole_member(schema: &Value) -> Option<(&String, &Value)> {
+    let mut all = properties(schema);
+    let (name, member) = all.next()?;
+    let sole =
+        all.next().is_none() && is_closed(schema) && required(schema).contains(name.as_str());
+    sole.then_some((name, member))
+}
+
+/// An object of one member became the member's value.
+fn opened(
+    side: Side,
+    from: &Value,
+    into: &Value,
+    at: &str,
+    depth: usize,
+    mut ops: Vec<Op>,
+) -> Carriage {
+    let Some((name, member)) = sole_member(from) else {
+        return Carriage::Lost("an object became something else".to_owned());
+    };
+    ops.push(Op::Unwrap { at: fields::place(at), member: Some(name.clone()) });
+    let said = |schema: &Value| schema.get("description").cloned();
+    match value(side, member, into, at, depth + 1) {
+        Carriage::Ops(inner) => {
+            ops.extend(inner);
+            match said(member).is_some() && said(member) == said(into) {
+                true => Carriage::Ops(ops),
+                false => Carriage::Partly(ops, format!("nothing says that it is `{name}` alone")),
+            }
+        }
+        _ => Carriage::Lost("an object became something else".to_owned()),
     }
 }
 
@@ -76,8 +155,9 @@ fn wrapped(
     mut ops: Vec<Op>,
 ) -> Carriage {
     let items = into.get("items").cloned().unwrap_or_else(|| json!({}));
+    let few = into.get("minItems").and_then(Value::as_f64).is_none_or(|least| least <= 1.0);
     match value(side, from, &items, at, depth + 1) {
-        Carriage::Ops(inner) if types(&items).is_some() => {
+        Carriage::Ops(inner) if few && types(&items).is_some() => {
             ops.extend(inner);
             ops.push(Op::Wrap { at: fields::place(at) });
             Carriage::Ops(ops)
@@ -96,10 +176,22 @@ fn unwrapped(
     mut ops: Vec<Op>,
 ) -> Carriage {
     let items = from.get("items").cloned().unwrap_or_else(|| json!({}));
-    if types(&items).is_none() {
+    let untyped = types(&items).is_none();
+    if untyped && side == Side::Reply {
         return Carriage::Lost("an array became one value".to_owned());
     }
-    ops.push(Op::Unwrap { at: fields::place(at) });
+    if matches!(side, Side::Request { .. }) {
+        ops.push(Op::RefuseUnless {
+            at: fields::place(at),
+            fits: json!({ "type": "array", "items": shape(&items), "minItems": 1, "maxItems": 1 }),
+            reason: "the peer takes one value a call".to_owned(),
+        });
+    }
+    ops.push(Op::Unwrap { at: fields::place(at), member: None });
+    if untyped {
+        guard(side, &items, into, &fields::place(at), &mut ops);
+        return Carriage::Partly(ops, "nothing says what its items are".to_owned());
+    }
     match value(side, &items, into, at, depth + 1) {
         Carriage::Ops(inner) => {
             ops.extend(inner);
@@ -110,7 +202,7 @@ fn unwrapped(
 }
 
 /// Values of a closed list, by how they are spelled on the other side.
-fn listed(spelling: Spelling, mut ops: Vec<Op>, place: jsonptr::PointerBuf) -> Carriage {
+fn listed(spelling: Spelling, mut ops: Vec<Op>, place: PointerBuf) -> Carriage {
     match spelling {
         Spelling::Same => Carriage::Ops(ops),
         Spelling::All(table) => {
@@ -129,52 +221,132 @@ fn listed(spelling: Spelling, mut ops: Vec<Op>, place: jsonptr::PointerBuf) -> C
             }
             Carriage::Partly(ops, "some of its values are no longer offered".to_owned())
         }
+        Spelling::Left(table, left) => {
+            ops.push(Op::Map { at: place, table });
+            Carriage::Partly(ops, format!("only what is left over says that {left}"))
+        }
         Spelling::None => Carriage::Lost("no value of it is still offered".to_owned()),
+    }
+}
+
+/// A value of the same type, of which fewer may be taken now.
+fn narrowed(
+    side: Side,
+    from: &Value,
+    into: &Value,
+    mut ops: Vec<Op>,
+    place: PointerBuf,
+) -> Carriage {
+    let stated = |schema: &Value| schema.get("format").cloned();
+    let guarded = guard(side, from, into, &place, &mut ops);
+    match (values(from), values(into)) {
+        (None, Some(_)) => Carriage::Partly(ops, "free values became a closed list".to_owned()),
+        _ if !guarded => Carriage::Partly(ops, "it became narrower".to_owned()),
+        // Whether a text of one format is one of another is not told by its type.
+        _ if stated(from).is_some() && stated(into).is_some() && stated(from) != stated(into) => {
+            Carriage::Partly(ops, "its format changed".to_owned())
+        }
+        _ => Carriage::Ops(ops),
     }
 }
 
 /// Scalars and JSON in a string.
 fn scalar(
+    side: Side,
     from: &Value,
     into: &Value,
-    source: &str,
-    target: &str,
+    (source, target): (&str, &str),
     mut ops: Vec<Op>,
-    place: jsonptr::PointerBuf,
+    place: PointerBuf,
 ) -> Carriage {
     if source == target || (source == "integer" && target == "number") {
-        // A bound, a format, an enum that free text may meet: what fits passes, the rest the peer
-        // refuses.
-        return Carriage::Ops(ops);
+        return narrowed(side, from, into, ops, place);
+    }
+    if let ("integer", "string", Some(names)) = (source, target, values_as_listed(into)) {
+        return numbered(side, from, names, ops, place);
     }
     if values(into).is_some() {
         return Carriage::Lost(format!("{source} became a closed list of {target}s"));
     }
-    let says_json = |schema: &Value| {
-        let text = schema.get("description").and_then(Value::as_str).unwrap_or_default();
-        words(text).iter().any(|word| word == "json")
+    let asks = matches!(side, Side::Request { .. });
+    let mut unless = |at: &PointerBuf, fits: Value, reason: &str| {
+        let reason = reason.to_owned();
+        let op = Op::RefuseUnless { at: at.clone(), fits, reason };
+        if asks {
+            ops.push(op);
+        }
     };
     match (source, target) {
         ("integer" | "number" | "boolean", "string") => {
-            ops.push(Op::Cast { at: place, to: CastTo::String });
+            ops.push(Op::Cast { at: place.clone(), to: CastTo::String });
         }
-        ("string" | "number", "integer") => ops.push(Op::Cast { at: place, to: CastTo::Integer }),
-        ("string", "number") => ops.push(Op::Cast { at: place, to: CastTo::Number }),
-        ("string", "boolean") => ops.push(Op::Cast { at: place, to: CastTo::Boolean }),
-        ("object", "string") if says_json(from) || says_json(into) => {
-            // That the string holds JSON stands in prose only, and so does how it is spaced.
-            ops.push(Op::Print { at: place });
-            return Carriage::Partly(
-                ops,
-                "only its text says that it is JSON in a string".to_owned(),
-            );
+        ("number", "integer") => {
+            unless(&place, json!({ "type": "integer" }), "the peer takes whole numbers only");
+            ops.push(Op::Cast { at: place.clone(), to: CastTo::Integer });
         }
-        ("string", "object") if says_json(from) || says_json(into) => {
-            ops.push(Op::Parse { at: place });
+        ("string", "integer" | "number") => {
+            let whole = json!({ "type": "string", "pattern": WHOLE });
+            unless(&place, whole, "the peer takes a number, and this text is not one");
+            let to = if target == "integer" { CastTo::Integer } else { CastTo::Number };
+            ops.push(Op::Cast { at: place.clone(), to });
+            let made = json!({ "type": ["integer"] });
+            return match guard(side, &made, into, &place, &mut ops) {
+                true => Carriage::Ops(ops),
+                false => Carriage::Lost(format!("{source} became {target}")),
+            };
+        }
+        ("string", "boolean") => {
+            let words = json!({ "enum": ["true", "false"] });
+            unless(&place, words, "the peer takes true or false only");
+            ops.push(Op::Cast { at: place.clone(), to: CastTo::Boolean });
+        }
+        // That the string holds JSON stands in its text: no schema has another word for it.
+        ("object", "string") if says_json(text(into)) => {
+            ops.push(Op::Print { at: place.clone() });
+        }
+        ("string", "object") if says_json(text(from)) => {
+            ops.push(Op::Parse { at: place.clone() });
+            return match guard(side, &json!({}), into, &place, &mut ops) {
+                true => Carriage::Ops(ops),
+                false => Carriage::Lost(format!("{source} became {target}")),
+            };
         }
         _ => return Carriage::Lost(format!("{source} became {target}")),
     }
-    Carriage::Ops(ops)
+    let made = json!({ "type": [target] });
+    match guard(side, &made, into, &place, &mut ops) {
+        true => Carriage::Ops(ops),
+        false => Carriage::Partly(ops, "it became narrower".to_owned()),
+    }
+}
+
+/// Numbers that became names: in the order in which the names are listed, which nothing says, so that
+/// a person decides.
+fn numbered(
+    side: Side,
+    from: &Value,
+    names: &[Value],
+    mut ops: Vec<Op>,
+    place: PointerBuf,
+) -> Carriage {
+    let counts = values(from).is_none_or(|list| list.len() == names.len());
+    if !counts || !matches!(side, Side::Request { .. }) {
+        return Carriage::Lost("numbers became names".to_owned());
+    }
+    let known: Vec<Value> = (0..names.len()).map(|number| json!(number)).collect();
+    let table = known.iter().zip(names);
+    let table = table.map(|(from, to)| MapEntry { from: from.clone(), to: to.clone() }).collect();
+    ops.push(Op::RefuseIf {
+        at: place.clone(),
+        not_one_of: Some(known),
+        reason: "no name is listed for this number".to_owned(),
+    });
+    ops.push(Op::Map { at: place, table });
+    Carriage::Partly(ops, "numbers became names, and only their order says which".to_owned())
+}
+
+fn text(schema: &Value) -> &str {
+    schema.get("description").and_then(Value::as_str).unwrap_or_default()
 }
 
 fn each(
@@ -231,17 +403,18 @@ fn unioned(
         }
         ([], _) => Carriage::Ops(ops),
         _ if before.len() == 1 && after.len() == 1 && types(from).is_none() => Carriage::Ops(ops),
+        (rest, _)
+            if rest.len() < before.len()
+                && guard(side, from, into, &fields::place(at), &mut ops) =>
+        {
+            Carriage::Partly(ops, "some of its forms are no longer taken".to_owned())
+        }
         _ => Carriage::Lost("its variants changed".to_owned()),
     }
 }
 
 /// Null that the target refuses goes away where null is what absence means.
-fn without_null(
-    from: &Value,
-    into: &Value,
-    place: &jsonptr::PointerBuf,
-    ops: &mut Vec<Op>,
-) -> Value {
+fn without_null(from: &Value, into: &Value, place: &PointerBuf, ops: &mut Vec<Op>) -> Value {
     let admits = |schema: &Value| types(schema).is_none_or(|types| types.contains("null"));
     if !admits(from) || admits(into) || types(from).is_none() {
         return from.clone();
@@ -262,6 +435,8 @@ enum Spelling {
     Same,
     All(Vec<MapEntry>),
     Some(Vec<MapEntry>),
+    /// All of them, one by being all that is left on either side; and which.
+    Left(Vec<MapEntry>, String),
     None,
 }
 
@@ -281,6 +456,19 @@ fn spelled(before: &[Value], after: &[Value]) -> Spelling {
         {
             table.push(MapEntry { from: from.clone(), to: (*to).clone() });
         }
+    }
+    let gone: Vec<&Value> =
+        before.iter().filter(|v| !table.iter().any(|row| row.from == **v)).collect();
+    let come: Vec<&Value> =
+        after.iter().filter(|v| !table.iter().any(|row| row.to == **v)).collect();
+    if let ([from], [to]) = (gone.as_slice(), come.as_slice())
+        && !table.is_empty()
+        && from.is_string()
+        && to.is_string()
+    {
+        let left = format!("{from} is now {to}");
+        table.push(MapEntry { from: (*from).clone(), to: (*to).clone() });
+        return Spelling::Left(table, left);
     }
     match table.len() {
         0 => Spelling::None,

@@ -4,10 +4,12 @@
 //! Where an operation may fail on an instance, or no image can be told, the reason comes instead.
 
 use jsonptr::Pointer;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::place::{Place, Presence, change, is_object, look, plain, requires, settle, take};
 use super::values::{cast, clamped, finite, minus, narrowed, one_of, scaled};
-use crate::domain::routine::{CaseArm, Op};
+use crate::domain::contract::closed;
+use crate::domain::routine::{CaseArm, Op, without};
 
 /// Ways through `cases`, `remove_if` and `refuse_if` that are followed.
 const MOST_WAYS: usize = 64;
@@ -22,7 +24,7 @@ pub(super) struct Way {
 }
 
 /// Why there is no image.
-type Why = String;
+pub(super) type Why = String;
 
 /// The image of `schema` (over declared members alone, see `contract::closed`) under `ops`.
 pub(super) fn image(ops: &[Op], schema: &Value) -> Result<Vec<Way>, Why> {
@@ -48,6 +50,7 @@ fn step(op: &Op, mut way: Way) -> Result<Vec<Way>, Why> {
         Op::Cases { at, when, r#else } => return cases(way, at, when, r#else.as_deref()),
         Op::RemoveIf { at, one_of } => return remove_if(way, at, one_of),
         Op::RefuseIf { at, not_one_of, .. } => return refuse_if(way, at, not_one_of.as_deref()),
+        Op::RefuseUnless { at, fits, .. } => refuse_unless(&mut way.schema, at, fits)?,
         Op::Call { tool } => way.call = Some(tool.clone()),
         Op::Move { from, to, optional } => {
             let place = source(&way.schema, from, *optional)?;
@@ -64,9 +67,12 @@ fn step(op: &Op, mut way: Way) -> Result<Vec<Way>, Why> {
         }
         Op::Set { at, value } => Place::constant(value).put_at(&mut way.schema, at)?,
         Op::Default { at, value } => default(&mut way.schema, at, value)?,
-        Op::Join { from, to, .. } => {
+        Op::Join { from, separator, to } => {
             for part in from {
-                text_source(&way.schema, part, &["string"])?;
+                let list = from.len() == 1 && is_list(&way.schema, part, separator)?;
+                if !list {
+                    text_source(&way.schema, part, &["string"])?;
+                }
             }
             for part in from {
                 take(&mut way.schema, part)?;
@@ -82,7 +88,12 @@ fn step(op: &Op, mut way: Way) -> Result<Vec<Way>, Why> {
         }
         Op::Split { .. } => return Err("a text may have another number of parts".to_owned()),
         Op::Extract { .. } => return Err("a text may not match the pattern".to_owned()),
-        Op::Parse { .. } => return Err("what a text of JSON holds is not told".to_owned()),
+        Op::Parse { at } => {
+            if look(&way.schema, at)?.presence != Presence::Never {
+                // Anything may come of it; a text that is no JSON is refused by name.
+                change(&mut way.schema, at, |slot| *slot = json!({}))?;
+            }
+        }
         Op::Cast { .. }
         | Op::Map { .. }
         | Op::Scale { .. }
@@ -116,7 +127,8 @@ fn in_place(op: &Op, root: &mut Value) -> Result<(), Why> {
         }
         Op::Scale { factor, offset, .. } => scaled(schema, factor, offset.as_ref())?,
         Op::Wrap { .. } => json!({"type": "array", "items": schema, "minItems": 1, "maxItems": 1}),
-        Op::Unwrap { .. } => unwrapped(schema)?,
+        Op::Unwrap { member: None, .. } => unwrapped(schema)?,
+        Op::Unwrap { member: Some(name), .. } => sole_member(schema, name)?,
         Op::Each { ops, .. } => each(schema, ops)?,
         Op::Date { from, to, .. } => dated(schema, from, to)?,
         Op::Clamp { min, max, .. } => clamped(schema, min.as_ref(), max.as_ref())?,
@@ -131,7 +143,7 @@ fn place_of(op: &Op) -> &Pointer {
         | Op::Map { at, .. }
         | Op::Scale { at, .. }
         | Op::Wrap { at }
-        | Op::Unwrap { at }
+        | Op::Unwrap { at, .. }
         | Op::Each { at, .. }
         | Op::Print { at }
         | Op::Date { at, .. }
@@ -152,6 +164,41 @@ fn unwrapped(schema: &Value) -> Result<Value, Why> {
     Ok(schema.get("items").cloned().unwrap_or(json!(true)))
 }
 
+/// Whether a union stands alone, but for what says nothing about values.
+fn only_union(schema: &Value) -> bool {
+    let members = schema.as_object().into_iter().flatten();
+    members.map(|(name, _)| name.as_str()).all(|name| {
+        matches!(
+            name,
+            "anyOf" | "oneOf" | "description" | "title" | "default" | "examples" | "deprecated"
+        )
+    })
+}
+
+/// Whether each of the schemas admits one type, and no two the same.
+fn of_different_types(schemas: &[Value]) -> bool {
+    let mut seen = Vec::new();
+    schemas.iter().all(|schema| {
+        let kind = schema.get("type").and_then(Value::as_str);
+        let fresh = kind.is_some_and(|kind| !seen.contains(&kind) && kind != "number");
+        seen.extend(kind);
+        fresh
+    })
+}
+
+/// What stands in an object that has this one member and no other.
+fn sole_member(schema: &Value, name: &str) -> Result<Value, Why> {
+    let members = plain(schema).filter(|members| is_object(members));
+    let properties = members.and_then(|it| it.get("properties")).and_then(Value::as_object);
+    let sole = properties.filter(|all| all.len() == 1).and_then(|all| all.get(name));
+    let closed = schema.get("additionalProperties") == Some(&json!(false))
+        && schema.get("patternProperties").is_none();
+    let always = members.is_some_and(|members| requires(members, name));
+    sole.filter(|_| closed && always)
+        .cloned()
+        .ok_or_else(|| format!("something other than an object of {name:?} alone may stand there"))
+}
+
 fn each(schema: &Value, ops: &[Op]) -> Result<Value, Why> {
     if schema.get("type") != Some(&json!("array")) || schema.get("prefixItems").is_some() {
         return Err("something other than a plain array may stand there".to_owned());
@@ -160,7 +207,23 @@ fn each(schema: &Value, ops: &[Op]) -> Result<Value, Why> {
     if items.to_string().contains("\"$ref\"") {
         return Err("the items refer to another place of the schema".to_owned());
     }
-    let ways = image(ops, &items)?;
+    // Where items are of several forms, each goes its own way.
+    let (union, forms) = match ["anyOf", "oneOf"].map(|union| (union, items.get(union))) {
+        [(union, Some(Value::Array(forms))), (_, None)] if only_union(&items) => {
+            (union, forms.clone())
+        }
+        // Of forms that no value shares, a value has one: it stays so under operations in its place.
+        [(_, None), (union, Some(Value::Array(forms)))]
+            if only_union(&items) && of_different_types(forms) =>
+        {
+            (union, forms.clone())
+        }
+        _ => ("anyOf", vec![items]),
+    };
+    let mut ways = Vec::new();
+    for form in &forms {
+        ways.extend(image(ops, form)?);
+    }
     if ways.iter().any(|way| way.call.is_some()) {
         return Err("an item cannot choose the tool".to_owned());
     }
@@ -172,6 +235,7 @@ fn each(schema: &Value, ops: &[Op]) -> Result<Value, Why> {
     let mut schemas: Vec<Value> = ways.into_iter().map(|way| way.schema).collect();
     let items = match schemas.len() {
         1 => schemas.remove(0),
+        _ if of_different_types(&schemas) => json!({ union: schemas }),
         _ => json!({"anyOf": schemas}),
     };
     out.insert("items".to_owned(), items);
@@ -293,97 +357,24 @@ fn refuse_if(mut way: Way, at: &Pointer, allowed: Option<&[Value]>) -> Result<Ve
     }
 }
 
-/// Whether a place holds a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Presence {
-    Always,
-    Maybe,
-    Never,
-}
-
-/// What may stand at a place.
-struct Place {
-    schema: Value,
-    presence: Presence,
-}
-
-impl Place {
-    fn always(schema: Value) -> Self {
-        Self { schema, presence: Presence::Always }
+/// What does not fit is refused, so that what is left fits: the schema itself, over declared members.
+fn refuse_unless(root: &mut Value, at: &Pointer, fits: &Value) -> Result<(), Why> {
+    if look(root, at)?.presence == Presence::Never {
+        return Ok(());
     }
-
-    fn constant(value: &Value) -> Self {
-        Self::always(json!({"const": value}))
-    }
-
-    /// Puts it where nothing stands; objects that are missing above it are made.
-    fn put_at(self, root: &mut Value, at: &Pointer) -> Result<(), Why> {
-        if look(root, at)?.presence != Presence::Never {
-            return Err(format!("something may stand at {at} already"));
-        }
-        let names = names_of(at);
-        let Some((last, above)) = names.split_last() else {
-            return Err("the whole document is written".to_owned());
-        };
-        put(root, above, last, self)
-    }
+    let fits = closed(fits);
+    change(root, at, |slot| *slot = fits)
 }
 
-fn names_of(at: &Pointer) -> Vec<String> {
-    at.tokens().map(|token| token.decoded().into_owned()).collect()
-}
-
-/// Looks a place up by the declared members that lead to it.
-fn look(root: &Value, at: &Pointer) -> Result<Place, Why> {
-    let mut place = Place::always(root.clone());
-    for name in names_of(at) {
-        if place.presence == Presence::Never {
-            break;
-        }
-        let members = plain(&place.schema)
-            .ok_or_else(|| format!("what stands above {at} is no plain object"))?;
-        if !is_object(members) {
-            place.presence = Presence::Maybe;
-        }
-        let Some(schema) = members.get("properties").and_then(|known| known.get(&name)) else {
-            if members.get("additionalProperties") == Some(&json!(false))
-                && !members.contains_key("patternProperties")
-            {
-                place.presence = Presence::Never;
-                continue;
-            }
-            return Err(format!("the schema does not tell what may stand at {at}"));
-        };
-        if !requires(members, &name) {
-            place.presence = Presence::Maybe;
-        }
-        if schema == &json!(false) {
-            place.presence = Presence::Never;
-        }
-        place.schema = schema.clone();
-    }
-    Ok(place)
-}
-
-/// Schemas that tell by their own keywords what an object holds.
-fn plain(schema: &Value) -> Option<&Map<String, Value>> {
-    let members = schema.as_object()?;
-    let spread = ["$ref", "$dynamicRef", "anyOf", "oneOf", "allOf", "enum", "const", "if", "not"];
-    let object = match members.get("type")? {
-        Value::String(kind) => kind == "object",
-        Value::Array(kinds) => kinds.contains(&json!("object")),
-        _ => false,
-    };
-    (object && !spread.iter().any(|keyword| members.contains_key(*keyword))).then_some(members)
-}
-
-fn is_object(members: &Map<String, Value>) -> bool {
-    members.get("type") == Some(&json!("object"))
-}
-
-fn requires(members: &Map<String, Value>, name: &str) -> bool {
-    let required = members.get("required").and_then(Value::as_array);
-    required.is_some_and(|required| required.iter().any(|it| it == name))
+/// Whether an array of strings stands at a place, none of which can hold the separator.
+fn is_list(root: &Value, at: &Pointer, separator: &str) -> Result<bool, Why> {
+    let place = source(root, at, false)?;
+    let free = json!(without(separator));
+    Ok(place.schema.get("type") == Some(&json!("array"))
+        && place.schema.get("prefixItems").is_none()
+        && place.schema.get("items").is_some_and(|items| {
+            items.get("type") == Some(&json!("string")) && items.get("pattern") == Some(&free)
+        }))
 }
 
 fn source(root: &Value, from: &Pointer, optional: bool) -> Result<Place, Why> {
@@ -424,126 +415,4 @@ fn pointers_in(text: &str) -> Vec<String> {
         }
     }
     found
-}
-
-/// Takes a declared member away.
-fn take(root: &mut Value, at: &Pointer) -> Result<(), Why> {
-    let mut names = names_of(at);
-    let Some(last) = names.pop() else { return Err("the whole document is taken".to_owned()) };
-    within(root, &names, |members| {
-        widen(members);
-        if let Some(known) = members.get_mut("properties").and_then(Value::as_object_mut) {
-            known.shift_remove(&last);
-        }
-        unrequire(members, |name| name != last);
-    })
-}
-
-/// Says more of a declared place: what stands there, and that something does.
-fn settle(root: &mut Value, at: &Pointer, schema: Value, presence: Presence) -> Result<(), Why> {
-    change(root, at, |slot| *slot = schema)?;
-    if presence == Presence::Always {
-        let names = names_of(at);
-        for (depth, name) in names.iter().enumerate() {
-            within(root, &names[..depth], |members| require(members, name))?;
-        }
-    }
-    Ok(())
-}
-
-/// Changes the schema of a declared place.
-fn change(root: &mut Value, at: &Pointer, edit: impl FnOnce(&mut Value)) -> Result<(), Why> {
-    let mut names = names_of(at);
-    let Some(last) = names.pop() else {
-        edit(root);
-        return Ok(());
-    };
-    within(root, &names, |members| {
-        widen(members);
-        if let Some(slot) = members.get_mut("properties").and_then(|known| known.get_mut(&last)) {
-            edit(slot);
-        }
-    })
-}
-
-fn within(
-    root: &mut Value,
-    names: &[String],
-    edit: impl FnOnce(&mut Map<String, Value>),
-) -> Result<(), Why> {
-    let mut at = root;
-    for name in names {
-        at = at
-            .get_mut("properties")
-            .and_then(|known| known.get_mut(name))
-            .ok_or("the place is not declared")?;
-    }
-    edit(at.as_object_mut().ok_or("what stands above the place is no plain object")?);
-    Ok(())
-}
-
-/// Keeps of an object that is edited what an edit can keep right; the rest is dropped, which admits
-/// more, never less.
-fn widen(members: &mut Map<String, Value>) {
-    let kept = [
-        "type",
-        "properties",
-        "required",
-        "additionalProperties",
-        "patternProperties",
-        "$defs",
-        "definitions",
-    ];
-    members.retain(|keyword, _| kept.contains(&keyword.as_str()));
-}
-
-fn unrequire(members: &mut Map<String, Value>, keep: impl Fn(&str) -> bool) {
-    if let Some(required) = members.get_mut("required").and_then(Value::as_array_mut) {
-        required.retain(|name| name.as_str().is_some_and(&keep));
-    }
-}
-
-fn require(members: &mut Map<String, Value>, name: &str) {
-    if let Some(required) = members.entry("required").or_insert_with(|| json!([])).as_array_mut()
-        && !required.iter().any(|known| known == name)
-    {
-        required.push(json!(name));
-    }
-}
-
-fn put(root: &mut Value, above: &[String], last: &str, place: Place) -> Result<(), Why> {
-    let members = root.as_object_mut().ok_or("what stands above the place is no object")?;
-    if !is_object(members) {
-        return Err("what stands above the place may be no object".to_owned());
-    }
-    widen(members);
-    let declared = members.entry("properties").or_insert_with(|| json!({}));
-    let declared = declared.as_object_mut().ok_or("`properties` is no object")?;
-    let Some((next, deeper)) = above.split_first() else {
-        declared.insert(last.to_owned(), place.schema);
-        if place.presence == Presence::Always {
-            require(members, last);
-        }
-        return Ok(());
-    };
-    let always = place.presence == Presence::Always;
-    if declared.contains_key(next) {
-        let standing = members.get("required").is_some() && requires(members, next);
-        let inner = members.get_mut("properties").and_then(|known| known.get_mut(next));
-        let inner = inner.ok_or("the place is not declared")?;
-        if !standing && let Some(inner) = inner.as_object_mut() {
-            // Made anew it has none of its other members.
-            unrequire(inner, |_| false);
-        }
-        put(inner, deeper, last, place)?;
-    } else {
-        // Made for this value alone: where it is, the value is.
-        let mut inner = json!({"type": "object", "properties": {}, "additionalProperties": false});
-        put(&mut inner, deeper, last, Place::always(place.schema))?;
-        declared.insert(next.clone(), inner);
-    }
-    if always {
-        require(members, next);
-    }
-    Ok(())
 }

@@ -5,6 +5,7 @@
 //! held to be contained in what must come out. Only where both agree is it proven.
 
 mod image;
+mod place;
 #[cfg(test)]
 mod tests;
 mod values;

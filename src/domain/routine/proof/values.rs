@@ -3,7 +3,7 @@
 use serde_json::{Map, Number, Value, json};
 
 use crate::domain::contract::Schema;
-use crate::domain::routine::CastTo;
+use crate::domain::routine::{CastTo, WHOLE};
 
 /// The values of a place that has few, each admitted by its schema; `None` where there are many.
 pub(super) fn finite(schema: &Value) -> Option<Vec<Value>> {
@@ -106,6 +106,12 @@ pub(super) fn cast(schema: &Value, to: CastTo) -> Result<Value, String> {
             json!({"type": "string"})
         }
         CastTo::Integer if all(&["integer"]) => schema.clone(),
+        // The texts that are whole numbers and that every reader takes for the same one.
+        CastTo::Integer | CastTo::Number
+            if kinds == ["string"] && schema.get("pattern") == Some(&json!(WHOLE)) =>
+        {
+            json!({"type": "integer"})
+        }
         CastTo::Number if all(&["integer", "number"]) => schema.clone(),
         CastTo::Boolean if all(&["boolean"]) => schema.clone(),
         _ => return Err(format!("a value may stand there that is no {}", word(to))),
