@@ -36,6 +36,7 @@ const DOMAIN_ARROWS: &[(&str, &[&str])] = &[
     ("routine", &["json", "message", "contract"]),
     ("drift", &["json", "message", "contract", "routine"]),
     ("negotiation", &["json", "message", "contract", "routine", "drift"]),
+    ("evaluation", &["json", "message", "contract", "routine", "drift", "negotiation"]),
     ("patch", &["json", "message", "contract", "policy", "routine", "negotiation"]),
     ("evidence", &["json", "message", "contract", "drift", "negotiation", "patch", "routine"]),
 ];

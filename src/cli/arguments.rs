@@ -29,6 +29,8 @@ pub(super) enum Command {
     Seal(Seal),
     /// Compare two surfaces: what changed, what it does to callers, what would carry them over.
     Diff(Diff),
+    /// Score the engine on drift that people have judged.
+    Evaluate(Evaluate),
     /// Check contracts: fields, hash, signature, and that they are one chain.
     Verify(Files),
     /// Tell a contract in words.
@@ -135,6 +137,20 @@ pub(super) struct Diff {
     /// Put the proposals that wait for a person into it too.
     #[arg(long, requires = "routine")]
     pub(super) include_review: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  stipula evaluate gold.jsonl\n  stipula evaluate gold.jsonl pairs.jsonl.gz --report docs/driftbench.md\n\nExit codes: 0 no wrong heal, no break missed; 1 otherwise."
+)]
+pub(super) struct Evaluate {
+    /// Judged cases, or labelled pairs: one JSON object a line, gzipped or not. The lists of tools
+    /// that judged cases name are read from beside the file.
+    #[arg(required = true)]
+    pub(super) files: Vec<PathBuf>,
+    /// Write the tables as Markdown.
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -17,6 +17,7 @@ mod completions;
 #[cfg(feature = "demo")]
 mod demo;
 mod diff;
+mod evaluate;
 mod explain;
 mod failure;
 mod ledger;
@@ -65,6 +66,7 @@ fn obey(command: Command, screen: &Screen) -> Result<Answer, Failure> {
         Command::Run(options) => run::run(options, screen),
         Command::Seal(options) => seal::seal(options, screen),
         Command::Diff(options) => diff::diff(options, screen),
+        Command::Evaluate(options) => evaluate::evaluate(&options, screen),
         Command::Verify(options) => verify::verify(&options, screen),
         Command::Explain(options) => explain::explain(&options, screen),
         Command::Routine(options) => routine::routine(options, screen),
