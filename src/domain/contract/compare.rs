@@ -35,29 +35,29 @@ pub fn contains(outer: &Value, inner: &Value) -> Containment {
         (Ok(outer), Ok(inner)) => (outer, inner),
         (Err(refused), _) | (_, Err(refused)) => return Containment::Unknown(refused.to_string()),
     };
-    let counter = |candidates: Vec<Value>| {
-        candidates
-            .into_iter()
-            .find(|it| inner_schema.admits_value(it) && !outer_schema.admits_value(it))
-            .map(|it| Containment::No(Box::new(it)))
-    };
+    let refused = |it: &Value| !outer_schema.admits_value(it);
     if outer == inner {
         return Containment::Yes;
     }
     // Before the algebra is asked: it is experimental, and an instance is beyond dispute.
-    if let Some(no) = counter(instances(&inner, WITNESSES)) {
-        return no;
+    if let Some(it) = instances(&inner, WITNESSES).into_iter().find(refused) {
+        return Containment::No(Box::new(it));
     }
     // A panic in the engine is one more way of not knowing.
     let answer = catch_unwind(AssertUnwindSafe(|| algebra(&outer, &inner)))
         .unwrap_or_else(|_| Algebra::Unknown("the schema algebra gave up".to_owned()));
     match answer {
         Algebra::Yes => Containment::Yes,
-        Algebra::Rest(rest) => counter(instances(&rest, WITNESSES)).unwrap_or_else(|| {
-            Containment::Unknown(
-                "something may be left over, and no instance of it was found".to_owned(),
-            )
-        }),
+        Algebra::Rest(rest) => {
+            // The engine's word for what is left over is tried against both.
+            let mut left = instances(&rest, WITNESSES).into_iter();
+            match left.find(|it| inner_schema.admits_value(it) && refused(it)) {
+                Some(it) => Containment::No(Box::new(it)),
+                None => Containment::Unknown(
+                    "something may be left over, and no instance of it was found".to_owned(),
+                ),
+            }
+        }
         Algebra::Unknown(why) => Containment::Unknown(why),
     }
 }

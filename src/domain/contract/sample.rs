@@ -3,6 +3,10 @@
 //! Required members alone, all members, each member in each of its forms (every enum value, both
 //! bounds, null, empty, long), then mixtures of those. What is handed out was admitted by the schema.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use regex_syntax::hir::{Hir, HirKind};
 use serde_json::{Map, Value, json};
 
@@ -18,10 +22,12 @@ const FORMS: usize = 64;
 #[must_use]
 pub(crate) fn instances(schema: &Value, most: usize) -> Vec<Value> {
     let Ok(compiled) = Schema::compile(schema) else { return Vec::new() };
-    let sampler = Sampler { root: schema };
+    let sampler = Sampler { root: schema, known: RefCell::default() };
     let mut found: Vec<Value> = Vec::new();
-    let take = |value: Value, found: &mut Vec<Value>| {
-        if found.len() < most && compiled.admits_value(&value) && !found.contains(&value) {
+    let mut tried = Tried::default();
+    let mut take = |value: Value, found: &mut Vec<Value>| {
+        // Mixtures of few forms come again and again; asking the schema is the dear part.
+        if found.len() < most && tried.is_new(&value) && compiled.admits_value(&value) {
             found.push(value);
         }
     };
@@ -33,7 +39,7 @@ pub(crate) fn instances(schema: &Value, most: usize) -> Vec<Value> {
         if found.len() >= most {
             break;
         }
-        if let Some(value) = sampler.mixture(schema, &mut dice, 0) {
+        if let Some(value) = sampler.mixture(schema, &mut dice, 0, true) {
             take(value, &mut found);
         }
     }
@@ -54,8 +60,28 @@ impl Dice {
     }
 }
 
+/// What was looked at already, by hash.
+#[derive(Default)]
+struct Tried(BTreeMap<u64, Vec<Value>>);
+
+impl Tried {
+    fn is_new(&mut self, value: &Value) -> bool {
+        let mut hasher = DefaultHasher::new();
+        value.hash(&mut hasher);
+        let alike = self.0.entry(hasher.finish()).or_default();
+        let new = !alike.contains(value);
+        if new {
+            alike.push(value.clone());
+        }
+        new
+    }
+}
+
 struct Sampler<'s> {
     root: &'s Value,
+    /// The forms of places that stand in the root itself, by address and depth: mixtures ask for
+    /// them hundreds of times.
+    known: RefCell<BTreeMap<(usize, usize), Vec<Value>>>,
 }
 
 impl Sampler<'_> {
@@ -193,31 +219,44 @@ impl Sampler<'_> {
     }
 
     /// A random one of the values that the forms of its places combine to.
-    fn mixture(&self, schema: &Value, dice: &mut Dice, depth: usize) -> Option<Value> {
+    ///
+    /// `lasting` says that the schema stands in the root, so that its address names it.
+    fn mixture(
+        &self,
+        schema: &Value,
+        dice: &mut Dice,
+        depth: usize,
+        lasting: bool,
+    ) -> Option<Value> {
         if depth > DEEPEST {
             return None;
         }
         let branches = self.branches(schema);
         if !branches.is_empty() {
-            return self.mixture(&branches[dice.below(branches.len())], dice, depth + 1);
+            return self.mixture(&branches[dice.below(branches.len())], dice, depth + 1, false);
         }
         let members = schema.as_object();
         let plain = members.filter(|it| !it.contains_key("enum") && !it.contains_key("const"));
         if let Some(members) = plain {
             let types = types_of(members);
             match types[dice.below(types.len())] {
-                "object" => return self.mixed_object(members, dice, depth),
+                "object" => return self.mixed_object(members, dice, depth, lasting),
                 "array" if dice.below(2) == 0 => {
                     let item = members.get("items").cloned().unwrap_or(json!(true));
                     let length = dice.below(4);
-                    return (0..length).map(|_| self.mixture(&item, dice, depth + 1)).collect();
+                    return (0..length)
+                        .map(|_| self.mixture(&item, dice, depth + 1, false))
+                        .collect();
                 }
                 _ => {}
             }
         }
-        let mut forms = self.forms(schema, depth);
-        let pick = dice.below(forms.len());
-        (!forms.is_empty()).then(|| forms.swap_remove(pick))
+        if !lasting {
+            return picked(&self.forms(schema, depth), dice);
+        }
+        let place = (std::ptr::from_ref(schema).addr(), depth);
+        let mut known = self.known.borrow_mut();
+        picked(known.entry(place).or_insert_with(|| self.forms(schema, depth)), dice)
     }
 
     fn mixed_object(
@@ -225,6 +264,7 @@ impl Sampler<'_> {
         members: &Map<String, Value>,
         dice: &mut Dice,
         depth: usize,
+        lasting: bool,
     ) -> Option<Value> {
         let required: Vec<&str> = strings_in(members.get("required"));
         let density = dice.below(4);
@@ -233,9 +273,9 @@ impl Sampler<'_> {
             members.get("properties").and_then(Value::as_object).into_iter().flatten()
         {
             if required.contains(&name.as_str()) {
-                out.insert(name.clone(), self.mixture(schema, dice, depth + 1)?);
+                out.insert(name.clone(), self.mixture(schema, dice, depth + 1, lasting)?);
             } else if dice.below(4) <= density
-                && let Some(value) = self.mixture(schema, dice, depth + 1)
+                && let Some(value) = self.mixture(schema, dice, depth + 1, lasting)
             {
                 out.insert(name.clone(), value);
             }
@@ -244,7 +284,7 @@ impl Sampler<'_> {
         if let Some(extra) = extra {
             for at in 0..dice.below(3) {
                 let name = format!("{}{at}", self.extra_name(members));
-                out.insert(name, self.mixture(extra, dice, depth + 1)?);
+                out.insert(name, self.mixture(extra, dice, depth + 1, lasting)?);
             }
         }
         Some(Value::Object(out))
@@ -274,6 +314,11 @@ impl Sampler<'_> {
         }
         Vec::new()
     }
+}
+
+fn picked(forms: &[Value], dice: &mut Dice) -> Option<Value> {
+    let pick = dice.below(forms.len());
+    forms.get(pick).cloned()
 }
 
 struct Place {
