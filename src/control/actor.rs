@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::advisor::Advisor;
-use super::bindings::RoutineCache;
+use super::bindings::{RoutineCache, Shown};
 use super::chain::Chain;
 use super::events::Events;
 use super::handle::{Command, PeerView};
@@ -113,6 +113,10 @@ pub(super) struct Peer {
     /// The surface as it was last read in full.
     pub(super) offer: Option<Surface>,
     pub(super) offer_digest: Option<Digest>,
+    /// Digest of the bytes that the offer was read from.
+    pub(super) read_as: Option<Digest>,
+    /// What agents are shown of head and offer, while both stay.
+    pub(super) shown: Option<Shown>,
     pub(super) max_age: Millis,
     pub(super) tools: BTreeMap<ToolName, ToolLife>,
     pub(super) modes: BTreeMap<String, Mode>,
@@ -170,6 +174,8 @@ impl Peer {
             chain: Chain::default(),
             offer: None,
             offer_digest: None,
+            read_as: None,
+            shown: None,
             tools: BTreeMap::new(),
             events: Events::default(),
             samples: Samples::default(),

@@ -1,6 +1,6 @@
 //! From what an actor knows to what is put in force: compiled judges and routines.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -9,6 +9,7 @@ use quick_cache::sync::Cache;
 use serde_json::Value;
 
 use super::actor::{Peer, ToolLife};
+use super::review::Spoken;
 use crate::domain::contract::{Schema, Sealed, Surface, Tool};
 use crate::domain::message::{Digest, ToolName};
 use crate::domain::negotiation::effectively_read_only;
@@ -57,7 +58,8 @@ impl Peer {
         let sealed = head.is_some();
         let mode = self.mode_now(sealed);
         let mut tools = HashMap::new();
-        if let Some(head) = &head {
+        let spoken = head.as_deref().map(Spoken::by);
+        if let (Some(head), Some(spoken)) = (&head, &spoken) {
             for tool in head.promised_tools() {
                 let name = tool.tool_name();
                 let mode = self.mode_of(tool.name(), true);
@@ -69,6 +71,7 @@ impl Peer {
                     _ => {
                         let bound = Arc::new(bind(
                             head,
+                            spoken,
                             tool,
                             life,
                             mode,
@@ -82,31 +85,50 @@ impl Peer {
                 tools.insert(name, current);
             }
         }
-        let (promised_list, hidden) = match &head {
-            Some(head) if mode != Mode::Observe => shown(head, self.offer.as_ref()),
-            _ => (None, Vec::new()),
-        };
+        let shown = spoken.as_ref().map(|spoken| self.shown_of(spoken)).unwrap_or_default();
+        let observing = mode == Mode::Observe;
         Binding {
             expiry: head.as_ref().map(|head| head.expiry),
-            contract: head.as_deref().map(|sealed| Arc::new(sealed.contract().clone())),
+            contract: head.as_deref().map(Sealed::shared),
             mode,
             tools,
-            hidden,
-            promised_list,
+            hidden: if observing { Vec::new() } else { shown.hidden },
+            promised_list: shown.list.filter(|_| !observing),
             first_use_told: AtomicBool::new(sealed),
             reviewed_to: self.reviewed_to,
-            changed_offers: head
-                .as_deref()
-                .zip(self.offer.as_ref())
-                .map(|(head, offer)| changed_offers(head, offer))
-                .unwrap_or_default(),
+            changed_offers: shown.changed,
         }
     }
+
+    /// What agents are shown: made anew only where head or offer is another one.
+    fn shown_of(&mut self, spoken: &Spoken<'_>) -> Shown {
+        let of = (self.chain.head_hash(), self.offer_digest, self.read_as);
+        if let Some(known) = self.shown.as_ref().filter(|known| known.of == of) {
+            return known.clone();
+        }
+        let shown = Shown { of, ..shown(spoken, self.offer.as_ref()) };
+        self.shown = Some(shown.clone());
+        shown
+    }
+}
+
+/// What agents are shown of a contract while its peer offers this.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shown {
+    /// The head and the offer that it is made from.
+    of: (Option<Digest>, Option<Digest>, Option<Digest>),
+    /// The promised list; `None` where the peer's own list is the promise.
+    list: Option<Bytes>,
+    /// Names that are offered and not promised.
+    hidden: Vec<ToolName>,
+    /// Promised names that are offered otherwise: the input schema of now, `None` where it is gone.
+    changed: HashMap<ToolName, Option<Arc<Schema>>>,
 }
 
 /// Compiles what judges and carries one promised tool.
 fn bind(
     contract: &Sealed,
+    spoken: &Spoken<'_>,
     tool: &Tool,
     life: &ToolLife,
     mode: Mode,
@@ -124,18 +146,18 @@ fn bind(
         .map_or_else(|| vec![tool.name().to_owned()], |routine| routine.targets(tool.name()));
     let mirrored = targets
         .iter()
-        .filter_map(|target| Some((ToolName::from(target.as_str()), contract.offered(target)?)))
+        .filter_map(|target| Some((ToolName::from(target.as_str()), spoken.offered(target)?)))
         .map(|(name, offered)| (name, headers_of(offered)))
         .collect();
     let offered_request = match targets.as_slice() {
-        [one] if routine.is_some() => contract.offered(one).and_then(compiled_input),
+        [one] if routine.is_some() => spoken.offered(one).and_then(compiled_input),
         _ => None,
     };
     let read_only = effectively_read_only(tool, None);
     ToolBinding {
         name: tool.tool_name(),
         mode,
-        reply: contract.reply_schema(tool.name()).and_then(compiled),
+        reply: spoken.reply(tool.name()).and_then(compiled),
         request: RequestSchema::of(tool),
         offered_request,
         routine,
@@ -164,47 +186,41 @@ fn compiled(schema: &Value) -> Option<Arc<Schema>> {
     Schema::compile(schema).ok().map(Arc::new)
 }
 
-/// The list that agents are shown, and the names they are not; `None` where the peer's own list is
-/// the promise.
-fn shown(contract: &Sealed, offer: Option<&Surface>) -> (Option<Bytes>, Vec<ToolName>) {
+fn shown(spoken: &Spoken<'_>, offer: Option<&Surface>) -> Shown {
+    let (contract, offered) = (spoken.contract(), offer.map(Surface::by_name));
     let promised = contract.promised_tools();
-    let hidden: Vec<ToolName> = offer
-        .into_iter()
-        .flat_map(|offer| &offer.tools)
-        .filter(|tool| contract.promised(tool.name()).is_none())
-        .map(Tool::tool_name)
-        .collect();
-    let same = match offer {
-        Some(offer) => {
+    let new = offer.into_iter().flat_map(|offer| &offer.tools);
+    let new = new.filter(|tool| !spoken.promises(tool.name()));
+    let hidden: Vec<ToolName> = new.map(Tool::tool_name).collect();
+    let same = match &offered {
+        Some(offered) => {
             hidden.is_empty()
-                && promised.iter().all(|tool| {
-                    offer.tool(tool.name()).is_some_and(|now| now.definition() == tool.definition())
-                })
+                && promised
+                    .iter()
+                    .all(|tool| offered.get(tool.name()).is_some_and(|now| *now == *tool))
         }
         None => contract.offer.is_none(),
     };
-    if same {
-        return (None, hidden);
-    }
-    let definitions: Vec<&Value> = promised.iter().map(|tool| tool.definition()).collect();
-    let text = serde_json::to_vec(&definitions).unwrap_or_default();
-    (Some(Bytes::from(text)), hidden)
+    let list = (!same).then(|| {
+        let definitions: Vec<&Value> = promised.iter().map(|tool| tool.definition()).collect();
+        Bytes::from(serde_json::to_vec(&definitions).unwrap_or_default())
+    });
+    let changed = offered.map(|offered| changed(&promised, &offered)).unwrap_or_default();
+    Shown { list, hidden, changed, ..Shown::default() }
 }
 
-/// Names that the contract knows as offered and that the peer offers otherwise now.
-fn changed_offers(contract: &Sealed, offer: &Surface) -> HashMap<ToolName, Option<Arc<Schema>>> {
-    let mut changed = HashMap::new();
-    for tool in contract.promised_tools() {
-        let now = offer.tool(tool.name());
-        match now {
-            None => {
-                changed.insert(tool.tool_name(), None);
-            }
-            Some(now) if now.input_schema() != tool.input_schema() => {
-                changed.insert(tool.tool_name(), compiled_input(now));
-            }
-            Some(_) => {}
+/// Promised names that the peer offers otherwise now.
+fn changed(
+    promised: &[&Tool],
+    offered: &BTreeMap<&str, &Tool>,
+) -> HashMap<ToolName, Option<Arc<Schema>>> {
+    let now = promised.iter().map(|tool| (*tool, offered.get(tool.name())));
+    now.filter_map(|(tool, now)| match now {
+        None => Some((tool.tool_name(), None)),
+        Some(now) if *now != tool && now.input_schema() != tool.input_schema() => {
+            Some((tool.tool_name(), compiled_input(now)))
         }
-    }
-    changed
+        Some(_) => None,
+    })
+    .collect()
 }

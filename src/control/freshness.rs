@@ -14,7 +14,7 @@ use crate::domain::drift::{
 use crate::domain::evidence::RecordId;
 use crate::domain::message::UnixMillis;
 
-use super::review::speaks;
+use super::review::Spoken;
 
 /// How often the age of a contract is looked at, in microseconds.
 const EVERY_MICROS: u64 = 60_000_000;
@@ -44,11 +44,15 @@ impl Peer {
         let (Some(head), Some(offer)) = (self.chain.head().cloned(), self.offer.clone()) else {
             return;
         };
+        if !is_old(&head, now) {
+            return;
+        }
+        let (spoken, offered) = (Spoken::by(&head), offer.by_name());
         let settled = |name: &str| {
-            speaks(&head, name, &offer)
+            spoken.is_offered(name, &offered)
                 || self.tools.get(name).is_some_and(|life| life.judged.is_some())
         };
-        if !is_old(&head, now) || !head.promised_tools().iter().all(|tool| settled(tool.name())) {
+        if !head.promised_tools().iter().all(|tool| settled(tool.name())) {
             return;
         }
         let mut records = Vec::new();

@@ -171,7 +171,7 @@ pub(super) struct Recovered {
 fn recovered(state: &State, peer: &PeerId, told: &mpsc::UnboundedSender<Told>) -> Recovered {
     let mut versions = Vec::new();
     for (_, contract) in state.contracts.iter().filter(|(owner, _)| owner == peer) {
-        match Sealed::open(contract.as_ref().clone()) {
+        match Sealed::open(Arc::clone(contract)) {
             Ok(sealed) => versions.push(Arc::new(sealed)),
             Err(faults) => {
                 // The store checked its files; a seal that does not open is said, never used.

@@ -1,17 +1,20 @@
 //! Reading the surface again and comparing it with what the contract speaks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use super::actor::Peer;
 use super::laps::Laps;
 use super::status::Told;
-use crate::domain::contract::{ProvenanceKind, Sealed, Surface};
+use crate::domain::contract::{Direction, ProvenanceKind, Sealed, Surface, Tool};
 use crate::domain::drift::EventState;
-use crate::domain::message::Millis;
+use crate::domain::message::{Digest, Millis};
 use crate::domain::policy::Caller;
 use crate::live::{Switchboard, ToolState};
 use crate::telemetry::HealStage;
-use crate::wire::protocol::mcp::peer::{Listing, PeerError};
+use crate::wire::protocol::mcp::peer::{PeerError, Reading};
 
 /// The shortest time a surface is believed, whatever the peer says of it.
 const SHORTEST_AGE: Millis = Millis(1_000);
@@ -38,9 +41,9 @@ impl Peer {
         let read = self.read(caller.as_deref()).await;
         self.lap(HealStage::Read);
         match read {
-            Ok(listing) => {
+            Ok(reading) => {
                 self.reachable = true;
-                self.absorb(listing, pending.first_use, caller.as_deref(), since).await;
+                self.absorb(reading, pending.first_use, caller.as_deref(), since).await;
             }
             Err(error) => {
                 if self.reachable {
@@ -56,35 +59,32 @@ impl Peer {
     }
 
     /// Reads the surface as the caller where there is one; as ourselves where that does not work.
-    async fn read(&self, caller: Option<&Caller>) -> Result<Listing, PeerError> {
+    async fn read(&self, caller: Option<&Caller>) -> Result<Reading, PeerError> {
         if let Some(caller) = caller
-            && let Ok(listing) = self.client.surface(Some(caller)).await
+            && let Ok(reading) = self.client.surface_unless(Some(caller), self.read_as).await
         {
-            return Ok(listing);
+            return Ok(reading);
         }
-        self.client.surface(None).await
+        self.client.surface_unless(None, self.read_as).await
     }
 
     /// Takes a surface that was read in full.
     async fn absorb(
         &mut self,
-        listing: Listing,
+        reading: Reading,
         first_use: Option<Arc<Caller>>,
         caller: Option<&Caller>,
         since: Option<u64>,
     ) {
         self.read_at_micros = Some(self.shared.clock.monotonic_micros());
-        self.max_age = self.settings.max_age.unwrap_or_else(|| match listing.ttl_ms {
+        self.max_age = self.settings.max_age.unwrap_or_else(|| match reading.ttl_ms {
             Some(ttl) => Millis(ttl).max(SHORTEST_AGE),
-            None if listing.list_changed => AGE_WITH_NOTICE,
+            None if reading.list_changed => AGE_WITH_NOTICE,
             None => AGE_WITHOUT_NOTICE,
         });
-        let digest = listing.surface.digest();
-        if self.offer_digest != Some(digest) {
-            self.listings.clear();
+        if let Some(surface) = reading.surface {
+            self.take_surface(surface, reading.digest);
         }
-        self.offer = Some(listing.surface);
-        self.offer_digest = Some(digest);
         if self.chain.head().is_none() {
             if first_use.is_some()
                 && let Err(error) = self.seal_first("first-use", ProvenanceKind::Negotiation).await
@@ -99,24 +99,41 @@ impl Peer {
         self.renew().await;
     }
 
+    /// A surface that is not the one that was known, byte for byte. What it has in common with the
+    /// contract in force is held once.
+    fn take_surface(&mut self, mut surface: Surface, read_as: Digest) {
+        if let Some(head) = self.chain.head() {
+            let spoken = Spoken::by(head);
+            for tool in &mut surface.tools {
+                if let Some(known) = spoken.same(tool) {
+                    *tool = known.clone();
+                }
+            }
+        }
+        let digest = surface.digest();
+        if self.offer_digest != Some(digest) {
+            self.listings.clear();
+        }
+        self.offer = Some(surface);
+        self.offer_digest = Some(digest);
+        self.read_as = Some(read_as);
+    }
+
     /// Compares what is offered now with what the contract in force speaks.
     async fn compare(&mut self, caller: Option<&Caller>, since: Option<u64>) {
         let (Some(head), Some(offer)) = (self.chain.head().cloned(), self.offer.clone()) else {
             return;
         };
-        let changed: Vec<String> = head
-            .promised_tools()
-            .iter()
-            .map(|tool| tool.name())
-            .filter(|name| !speaks(&head, name, &offer))
-            .map(str::to_owned)
-            .collect();
+        let (spoken, offered) = (Spoken::by(&head), offer.by_name());
+        let mut changed = Vec::new();
         for tool in head.promised_tools() {
-            if !changed.iter().any(|name| name == tool.name()) {
+            if spoken.is_offered(tool.name(), &offered) {
                 self.as_sealed(tool.name());
+            } else {
+                changed.push(tool.name().to_owned());
             }
         }
-        let additions = offer.tools.iter().any(|tool| head.promised(tool.name()).is_none());
+        let additions = offer.tools.iter().any(|tool| !spoken.promises(tool.name()));
         if changed.is_empty() && !additions {
             return;
         }
@@ -146,11 +163,12 @@ impl Peer {
     /// A sealed version other than the head that speaks this whole surface and promises the same,
     /// and that nobody took back.
     fn known(&self, head: &Sealed, offer: &Surface) -> Option<Arc<Sealed>> {
+        let offered = offer.by_name();
         let speaks_all = |version: &&Arc<Sealed>| {
             version.hash != head.hash
                 && !self.is_withdrawn(version)
                 && version.promised_tools() == head.promised_tools()
-                && head.promised_tools().iter().all(|tool| speaks(version, tool.name(), offer))
+                && Spoken::by(version).is_all_offered(&offered)
         };
         self.chain.versions().find(speaks_all).cloned()
     }
@@ -173,18 +191,85 @@ impl Peer {
     }
 }
 
-/// Whether a contract speaks a promised tool as it is offered on this surface: every tool that its
-/// routine can call is listed with the meaning the contract knows.
-pub(super) fn speaks(contract: &Sealed, promised: &str, offer: &Surface) -> bool {
-    let targets = contract
-        .routine
-        .0
-        .get(promised)
-        .map_or_else(|| vec![promised.to_owned()], |routine| routine.targets(promised));
-    targets.iter().all(|target| match (contract.offered(target), offer.tool(target)) {
-        (Some(known), Some(now)) => {
-            known.definition() == now.definition() || known.meaning() == now.meaning()
+/// What a contract speaks, by name: a surface of 10,000 tools is held against it in one pass.
+pub(super) struct Spoken<'c> {
+    contract: &'c Sealed,
+    promised: BTreeMap<&'c str, &'c Tool>,
+    /// What replies are held to.
+    replies: BTreeMap<&'c str, &'c Value>,
+    /// Where the offer differs from the promise: the tool as it is offered, `None` where it is gone.
+    otherwise: BTreeMap<&'c str, Option<&'c Tool>>,
+}
+
+impl<'c> Spoken<'c> {
+    pub(super) fn by(contract: &'c Sealed) -> Self {
+        let promised = contract.promised_tools().into_iter().map(|tool| (tool.name(), tool));
+        let mut otherwise = BTreeMap::new();
+        if let Some(offer) = &contract.offer {
+            otherwise.extend(offer.gone.iter().map(|gone| (gone.as_str(), None)));
+            otherwise.extend(offer.tools.iter().map(|tool| (tool.name(), Some(tool))));
         }
-        _ => false,
-    })
+        let replies = contract.message_types.iter().filter_map(|message| {
+            let reply = message.direction == Direction::Reply;
+            reply.then_some((message.name.as_str(), &message.schema))
+        });
+        Self { contract, promised: promised.collect(), replies: replies.collect(), otherwise }
+    }
+
+    pub(super) const fn contract(&self) -> &'c Sealed {
+        self.contract
+    }
+
+    pub(super) fn promises(&self, name: &str) -> bool {
+        self.promised.contains_key(name)
+    }
+
+    /// As [`crate::domain::contract::Contract::offered`].
+    pub(super) fn offered(&self, name: &str) -> Option<&'c Tool> {
+        match self.otherwise.get(name) {
+            Some(otherwise) => *otherwise,
+            None => self.promised.get(name).copied(),
+        }
+    }
+
+    /// What the replies of a promised tool are held to.
+    pub(super) fn reply(&self, name: &str) -> Option<&'c Value> {
+        self.replies.get(name).copied()
+    }
+
+    /// Whether another version says the same of a tool: what judges and carries it stays in force.
+    pub(super) fn says_the_same(&self, other: &Spoken<'_>, name: &str) -> bool {
+        let entry = |spoken: &Spoken<'_>| spoken.contract.routine.0.get(name).cloned();
+        let (mine, others) = (entry(self), entry(other));
+        let targets =
+            mine.as_ref().map_or_else(|| vec![name.to_owned()], |routine| routine.targets(name));
+        mine == others
+            && self.promised.get(name) == other.promised.get(name)
+            && self.reply(name) == other.reply(name)
+            && targets.iter().all(|target| self.offered(target) == other.offered(target))
+    }
+
+    /// The tool of the contract that is this very one.
+    fn same(&self, tool: &Tool) -> Option<&'c Tool> {
+        let known = [self.offered(tool.name()), self.promised.get(tool.name()).copied()];
+        known.into_iter().flatten().find(|known| *known == tool)
+    }
+
+    /// Whether a promised tool is offered as the contract speaks it: every tool that its routine can
+    /// call is listed with the meaning the contract knows.
+    pub(super) fn is_offered(&self, promised: &str, offered: &BTreeMap<&str, &Tool>) -> bool {
+        let routine = self.contract.routine.0.get(promised);
+        let targets =
+            routine.map_or_else(|| vec![promised.to_owned()], |routine| routine.targets(promised));
+        targets.iter().all(|target| match (self.offered(target), offered.get(target.as_str())) {
+            // Held once, they are one; comparing their text is for those that were read anew.
+            (Some(known), Some(now)) => known == *now || known.meaning() == now.meaning(),
+            _ => false,
+        })
+    }
+
+    /// Whether everything that is promised is offered so.
+    pub(super) fn is_all_offered(&self, offered: &BTreeMap<&str, &Tool>) -> bool {
+        self.promised.keys().all(|name| self.is_offered(name, offered))
+    }
 }

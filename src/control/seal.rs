@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::actor::Peer;
 use super::handle::HandleError;
+use super::review::Spoken;
 use super::status::Told;
 use crate::domain::contract::{
     Contract, FirstVersion, LeftOut, ProvenanceKind, Sealed, Surface, Tool, first_version, seal,
@@ -66,7 +67,7 @@ impl Peer {
         let sealed = seal(draft, self.shared.signer.as_deref())
             .map(Arc::new)
             .map_err(|faults| HandleError::Refused(faults.to_string()))?;
-        let contract = Box::new(sealed.contract().clone());
+        let contract = sealed.shared();
         let record = self.shared.scribe.record(self.id(), RecordBody::Sealed { contract });
         let mut group = also;
         if let Some(cause) = cause {
@@ -98,9 +99,14 @@ impl Peer {
         self.lap(HealStage::Seal);
         sealed?;
         self.shared.peer_metrics.expiry(to.expiry);
-        self.chain.move_head(to);
-        for life in self.tools.values_mut() {
-            life.revision += 1;
+        let before = self.chain.head().cloned();
+        self.chain.move_head(Arc::clone(&to));
+        // A tool of which both versions say the same keeps its judge, and its held calls.
+        let (before, after) = (before.as_deref().map(Spoken::by), Spoken::by(&to));
+        for (name, life) in &mut self.tools {
+            if !before.as_ref().is_some_and(|before| before.says_the_same(&after, name.as_str())) {
+                life.revision += 1;
+            }
         }
         Ok(())
     }

@@ -140,7 +140,7 @@ impl State {
         match &record.body {
             RecordBody::Sealed { contract } => {
                 if !self.has_sealed(&peer, contract.hash) {
-                    self.contracts.push((peer, Arc::new(Contract::clone(contract))));
+                    self.contracts.push((peer, Arc::clone(contract)));
                 }
             }
             RecordBody::HeadMoved { to, .. } => {

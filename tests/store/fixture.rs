@@ -73,7 +73,7 @@ pub(crate) fn group(n: u64, from: Option<Digest>) -> Vec<Record> {
     let sealed = contract(n);
     let to = sealed.hash;
     vec![
-        record(10 * n, RecordBody::Sealed { contract: Box::new(sealed.contract().clone()) }),
+        record(10 * n, RecordBody::Sealed { contract: sealed.shared() }),
         record(10 * n + 1, RecordBody::HeadMoved { from, to, why: "first-use".to_owned() }),
         note(10 * n + 2),
     ]

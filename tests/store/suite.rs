@@ -1,7 +1,7 @@
 //! One suite, held against every store.
 
 use std::ops::ControlFlow;
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 
 use proptest::prelude::{Strategy, any, prop, proptest};
 use stipula::domain::evidence::{Record, RecordBody, RecordId};
@@ -95,7 +95,7 @@ fn a_group_that_contradicts_itself_is_refused_and_writes_nothing() {
     for_each_store(|store| {
         let mut forged = contract(1).contract().clone();
         forged.hash = Digest::of(b"forged");
-        let forged = RecordBody::Sealed { contract: Box::new(forged) };
+        let forged = RecordBody::Sealed { contract: Arc::new(forged) };
         let to = Digest::of(b"nowhere");
         let nowhere = RecordBody::HeadMoved { from: None, to, why: "heal".to_owned() };
         let nobody = Record { peer: None, ..group(1, None).remove(0) };

@@ -82,7 +82,8 @@ impl Sealed {
     ///
     /// # Errors
     /// All that is wrong with it.
-    pub fn open(contract: Contract) -> Result<Self, SealError> {
+    pub fn open(contract: impl Into<Arc<Contract>>) -> Result<Self, SealError> {
+        let contract: Arc<Contract> = contract.into();
         let mut faults = field_faults(&contract);
         let hash = contract.content_hash();
         if hash != contract.hash {
@@ -92,11 +93,7 @@ impl Sealed {
             ));
         }
         faults.extend(signature_faults(&contract));
-        if faults.is_empty() {
-            Ok(Self(Arc::new(contract)))
-        } else {
-            Err(SealError::Faults(faults))
-        }
+        if faults.is_empty() { Ok(Self(contract)) } else { Err(SealError::Faults(faults)) }
     }
 
     /// Reads a sealed contract from its text: one strict JSON value, keys unique, no unknown fields.
@@ -130,6 +127,12 @@ impl Sealed {
         let mut text = serde_json::to_string_pretty(&*self.0).expect("a contract is a JSON object");
         text.push('\n');
         text
+    }
+
+    /// The contract, to be held by others without a copy.
+    #[must_use]
+    pub fn shared(&self) -> Arc<Contract> {
+        Arc::clone(&self.0)
     }
 
     /// The contract, to draft the next version from.

@@ -3,6 +3,8 @@
 //! DLR is a Decision Log Record, RS a Reasoning Summary, DS a Drift Signal, MG a Memory Graph edge
 //! (which record caused which).
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -72,7 +74,7 @@ pub enum RecordBody {
     /// DLR: a contract was sealed. The whole contract travels in the record.
     Sealed {
         /// The contract, routine included.
-        contract: Box<Contract>,
+        contract: Arc<Contract>,
     },
     /// DLR: the head of the peer's chain moved by compare-and-swap.
     HeadMoved {

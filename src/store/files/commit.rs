@@ -69,15 +69,17 @@ impl Book {
     fn batch(&self, records: &[Record]) -> Result<Batch, StoreError> {
         let mut batch =
             Batch { records: Vec::new(), text: Vec::new(), head: self.head, copies: Vec::new() };
+        let mut read = Vec::new();
         for record in records {
             let unfit = |what: String| StoreError::Unfit { record: record.id.0.to_string(), what };
             let text = serde_json::to_string(record).map_err(|error| unfit(error.to_string()))?;
-            let read = Record::read(&text).map_err(|error| unfit(error.to_string()))?;
-            batch.records.extend(read);
+            read.extend(Record::read(&text).map_err(|error| unfit(error.to_string()))?);
             batch.copies.extend(copies(&text).map_err(unfit)?);
             batch.head = write_line(batch.head, text.as_bytes(), &mut batch.text);
         }
-        self.state.admits(&batch.records)?;
+        self.state.admits(&read)?;
+        // What was read back is what was handed in, and that is not held twice.
+        batch.records.extend_from_slice(records);
         Ok(batch)
     }
 

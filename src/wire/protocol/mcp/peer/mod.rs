@@ -24,12 +24,12 @@ use tokio::sync::mpsc;
 use self::greet::Visit;
 use self::line::Line;
 use self::words::{Ask, Voice};
-use crate::domain::message::Era;
+use crate::domain::message::{Digest, Era};
 use crate::domain::policy::Caller;
 use crate::wire::transport::stdio::{Child, StdioError};
 use crate::wire::transport::upstream::Upstream;
 
-pub use self::listing::Listing;
+pub use self::listing::{Listing, Reading};
 
 /// How long a question of ours may take, all its pages together.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -119,15 +119,38 @@ impl PeerClient {
     /// See [`PeerError`].
     pub async fn surface(&self, caller: Option<&Caller>) -> Result<Listing, PeerError> {
         within(DEADLINE, async {
-            let visit = match caller {
-                Some(caller) => self.visit_of(caller).await?,
-                None => self.greet().await?,
-            };
+            let visit = self.visit(caller).await?;
             let listing = self.list(&visit).await;
             self.leave(visit).await;
             listing
         })
         .await
+    }
+
+    /// As [`PeerClient::surface`], and spares what is needed to make tools of it where it is, byte for
+    /// byte, what `known` is the digest of.
+    ///
+    /// # Errors
+    /// See [`PeerError`].
+    pub async fn surface_unless(
+        &self,
+        caller: Option<&Caller>,
+        known: Option<Digest>,
+    ) -> Result<Reading, PeerError> {
+        within(DEADLINE, async {
+            let visit = self.visit(caller).await?;
+            let reading = self.list_unless(&visit, known).await;
+            self.leave(visit).await;
+            reading
+        })
+        .await
+    }
+
+    async fn visit(&self, caller: Option<&Caller>) -> Result<Visit, PeerError> {
+        match caller {
+            Some(caller) => self.visit_of(caller).await,
+            None => self.greet().await,
+        }
     }
 
     /// Calls a tool, for paired replay. `arguments` is JSON text; `param_headers` are the whole

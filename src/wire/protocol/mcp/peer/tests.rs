@@ -134,6 +134,35 @@ async fn a_modern_peer_is_read_page_by_page() {
 }
 
 #[tokio::test]
+async fn a_listing_that_did_not_change_is_not_made_into_tools_again() {
+    let listed = Arc::new(Mutex::new(json!({"tools": [{"name": "a", "n": 1}], "ttlMs": 500})));
+    let told = Arc::clone(&listed);
+    let (server, _) = peer(move |http, method, message| match method {
+        "tools/list" => result(message, told.lock().unwrap().clone()),
+        _ => modern(http, method, message),
+    });
+    let client = PeerClient::over_http(upstream(&server));
+    let first = client.surface_unless(None, None).await.unwrap();
+    assert_eq!(first.surface.unwrap().tools[0].name(), "a");
+    let known = Some(first.digest);
+    let again = client.surface_unless(None, known).await.unwrap();
+    assert_eq!((again.surface, again.digest), (None, first.digest));
+    assert_eq!((again.ttl_ms, again.list_changed), (Some(500), true));
+    // What stands beside the tools is no change of theirs; the smallest change of a tool is.
+    *listed.lock().unwrap() = json!({"tools": [{"name": "a", "n": 1}], "ttlMs": 7, "_meta": {}});
+    let aged = client.surface_unless(None, known).await.unwrap();
+    assert_eq!((aged.surface, aged.ttl_ms), (None, Some(7)));
+    *listed.lock().unwrap() = json!({"tools": [{"name": "a", "n": 2}]});
+    let changed = client.surface_unless(None, known).await.unwrap();
+    assert_ne!(changed.digest, first.digest);
+    assert_eq!(changed.surface.unwrap().tools[0].definition()["n"], 2);
+    // A cursor is a string.
+    *listed.lock().unwrap() = json!({"tools": [], "nextCursor": 1});
+    let failed = client.surface_unless(None, known).await.unwrap_err();
+    assert!(failed.to_string().contains("nextCursor"), "{failed}");
+}
+
+#[tokio::test]
 async fn a_legacy_peer_is_greeted_and_left_and_its_era_is_remembered() {
     let (server, seen) = peer(legacy);
     let client = PeerClient::over_http(upstream(&server));
