@@ -21,6 +21,9 @@ pub(super) fn word(kind: Kind) -> &'static str {
 /// The text of an integer without point or exponent.
 pub(super) fn integer(text: &str) -> Option<String> {
     let value = Decimal::parse(text)?;
+    if value.is_zero() {
+        return Some("0".to_owned());
+    }
     if !text.contains(['.', 'e', 'E']) {
         return Some(text.to_owned());
     }

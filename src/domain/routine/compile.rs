@@ -10,6 +10,7 @@ use super::date::Format;
 use super::decimal::Decimal;
 use super::fault::CompileError;
 use super::model::{CaseArm, Extracted, MapEntry, Op};
+use super::overlay::Node;
 use super::path::Path;
 use super::step::{Arm, Bound, Constant, Part, Step};
 use crate::domain::contract::Schema;
@@ -290,7 +291,7 @@ impl Compiler {
     fn table(&mut self, table: &[MapEntry], here: &str) -> Result<Vec<(Value, Constant)>, Faulty> {
         let mut seen = BTreeSet::new();
         for (index, row) in table.iter().enumerate() {
-            if !seen.insert(row.from.to_string()) {
+            if !seen.insert(Node::of(&row.from).key()) {
                 let at = format!("{here}/table/{index}/from");
                 return self.refuse(&at, "expected each `from` once");
             }

@@ -160,6 +160,28 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// A text that equal values share, and no others: numbers by value, objects in any order.
+    pub(super) fn key(&self) -> String {
+        let children = || self.children().into_iter();
+        match self.kind() {
+            Kind::Number => self.decimal().map_or_else(
+                || self.scalar().unwrap_or_default().to_owned(),
+                |number| number.text(),
+            ),
+            Kind::Array => {
+                let items: Vec<String> = children().map(|(_, item)| item.key()).collect();
+                format!("[{}]", items.join(","))
+            }
+            Kind::Object => {
+                let mut members: Vec<String> =
+                    children().map(|(key, value)| format!("{key}:{}", value.key())).collect();
+                members.sort_unstable();
+                format!("{{{}}}", members.join(","))
+            }
+            Kind::Null | Kind::Bool | Kind::String => self.scalar().unwrap_or_default().to_owned(),
+        }
+    }
+
     /// Keys (empty for items) and values of a container. Only comparisons with constants that are
     /// containers come here, so the copies do not matter.
     fn children(&self) -> Vec<(Cow<'a, str>, Node<'a>)> {

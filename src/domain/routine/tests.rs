@@ -106,6 +106,8 @@ fn casts_lose_nothing_or_fail() {
         ("integer", "\"42\"", "42"),
         ("integer", "1E2", "100"),
         ("integer", "5.0", "5"),
+        ("integer", "-0", "0"),
+        ("string", "-0", "\"0\""),
         ("integer", "12345678901234567890123", "12345678901234567890123"),
         ("boolean", "\"true\"", "true"),
         ("boolean", "false", "false"),
@@ -344,6 +346,7 @@ fn all_faults_are_told_with_their_place() {
         "call":"",
         "request":[
             {"op":"map","at":"/a","table":[{"from":1,"to":2},{"from":1,"to":3}]},
+            {"op":"map","at":"/a","table":[{"from":{"a":1,"b":[1]},"to":2},{"from":{"b":[1.0],"a":1e0},"to":3}]},
             {"op":"cases","at":"/a","when":[{"is":[],"ops":[{"op":"scale","at":"/a","factor":0}]}]},
             {"op":"each","at":"/a","ops":[{"op":"call","tool":"x"}]}],
         "reply":[
@@ -362,9 +365,10 @@ fn all_faults_are_told_with_their_place() {
         pointers,
         [
             "/a~1b/request/0/table/1/from",
-            "/a~1b/request/1/when/0/is",
-            "/a~1b/request/1/when/0/ops/0/factor",
-            "/a~1b/request/2/ops/0",
+            "/a~1b/request/1/table/1/from",
+            "/a~1b/request/2/when/0/is",
+            "/a~1b/request/2/when/0/ops/0/factor",
+            "/a~1b/request/3/ops/0",
             "/a~1b/reply/0",
             "/a~1b/reply/1/pattern",
             "/a~1b/reply/2/pattern",

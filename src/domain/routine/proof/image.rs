@@ -28,7 +28,26 @@ pub(super) type Why = String;
 
 /// The image of `schema` (over declared members alone, see `contract::closed`) under `ops`.
 pub(super) fn image(ops: &[Op], schema: &Value) -> Result<Vec<Way>, Why> {
+    if !ops.is_empty() && refers_to_places(schema) {
+        return Err("the schema refers to a place that an operation may change".to_owned());
+    }
     run(ops, vec![Way { schema: schema.clone(), call: None }])
+}
+
+/// Whether a `$ref` names something else than a definition: a place that is edited would then mean
+/// another schema wherever it is named.
+fn refers_to_places(schema: &Value) -> bool {
+    match schema {
+        Value::Object(members) => members.iter().any(|(keyword, value)| match value {
+            Value::String(target) if keyword == "$ref" => {
+                !target.starts_with("#/$defs/") && !target.starts_with("#/definitions/")
+            }
+            Value::String(_) => keyword == "$dynamicRef",
+            _ => refers_to_places(value),
+        }),
+        Value::Array(items) => items.iter().any(refers_to_places),
+        _ => false,
+    }
 }
 
 fn run(ops: &[Op], mut ways: Vec<Way>) -> Result<Vec<Way>, Why> {
@@ -250,11 +269,15 @@ fn dated(schema: &Value, from: &str, to: &str) -> Result<Value, Why> {
     if !fits {
         return Err(format!("the schema does not state that a {from} date stands there"));
     }
+    if from == "rfc3339" {
+        // A leap second, a fraction, a time of day: each has moments that another format lacks.
+        return Err(format!("a moment may stand there that {to} cannot tell"));
+    }
     Ok(match to {
         "rfc3339" => json!({"type": "string", "format": "date-time"}),
         "date" => json!({"type": "string", "format": "date"}),
         "unix_s" | "unix_ms" => json!({"type": "integer"}),
-        _ => json!({"type": "string"}),
+        _ => return Err(format!("a moment may stand there that {to} cannot tell")),
     })
 }
 

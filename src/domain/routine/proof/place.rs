@@ -170,6 +170,10 @@ fn within(
 ) -> Result<(), Why> {
     let mut at = root;
     for name in names {
+        // What is said above of a place below holds no longer.
+        if let Some(members) = at.as_object_mut() {
+            widen(members);
+        }
         at = at
             .get_mut("properties")
             .and_then(|known| known.get_mut(name))
@@ -182,15 +186,11 @@ fn within(
 /// Keeps of an object that is edited what an edit can keep right; the rest is dropped, which admits
 /// more, never less.
 fn widen(members: &mut Map<String, Value>) {
-    let kept = [
-        "type",
-        "properties",
-        "required",
-        "additionalProperties",
-        "patternProperties",
-        "$defs",
-        "definitions",
-    ];
+    // A pattern speaks of declared members too, and of what is put there.
+    if members.shift_remove("patternProperties").is_some() {
+        members.shift_remove("additionalProperties");
+    }
+    let kept = ["type", "properties", "required", "additionalProperties", "$defs", "definitions"];
     members.retain(|keyword, _| kept.contains(&keyword.as_str()));
 }
 

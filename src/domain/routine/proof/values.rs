@@ -88,6 +88,10 @@ fn kinds(schema: &Value) -> Option<Vec<&str>> {
 pub(super) fn cast(schema: &Value, to: CastTo) -> Result<Value, String> {
     if let Some(values) = finite(schema) {
         let made: Option<Vec<Value>> = values.iter().map(|value| cast_value(value, to)).collect();
+        // 0.5 may come as 0.50 and leaves as it is written.
+        if to == CastTo::String && made.is_some() && values.iter().any(Value::is_f64) {
+            return Ok(json!({"type": "string"}));
+        }
         return made
             .map(one_of)
             .ok_or_else(|| format!("a value may stand there that is no {}", word(to)));
@@ -162,10 +166,16 @@ fn bounds(schema: &Value) -> Result<(Option<f64>, Option<f64>, bool), String> {
         return Err("something other than a number may stand there".to_owned());
     }
     let members = schema.as_object().cloned().unwrap_or_default();
-    let bound = |keyword: &str| members.get(keyword).and_then(Value::as_f64);
+    let bound = |keyword: &str| exact(members.get(keyword)?.as_number()?);
     let least = bound("minimum").or(bound("exclusiveMinimum"));
     let most = bound("maximum").or(bound("exclusiveMaximum"));
     Ok((least, most, kinds == ["integer"]))
+}
+
+/// The value of a number that a float tells exactly; what is between two floats is told as neither.
+fn exact(number: &Number) -> Option<f64> {
+    let whole = number.as_i64().map(i64::unsigned_abs).or(number.as_u64());
+    if whole.is_some_and(|whole| whole > 1 << 53) { None } else { number.as_f64() }
 }
 
 fn bounded(whole: bool, least: Option<f64>, most: Option<f64>) -> Value {
@@ -185,19 +195,21 @@ pub(super) fn clamped(
     min: Option<&Number>,
     max: Option<&Number>,
 ) -> Result<Value, String> {
-    let float = |number: Option<&Number>| number.and_then(Number::as_f64);
+    let far = "the bound is too large to be reckoned with here";
+    let float = |number: Option<&Number>| number.map(|it| exact(it).ok_or(far)).transpose();
+    let (least_kept, most_kept) = (float(min)?, float(max)?);
     if let Some(values) = finite(schema) {
         let held = values.into_iter().map(|value| {
-            let size = value.as_f64()?;
-            let low = min.filter(|_| float(min).is_some_and(|min| size < min));
-            let high = max.filter(|_| float(max).is_some_and(|max| size > max));
+            let size = exact(value.as_number()?)?;
+            let low = min.filter(|_| least_kept.is_some_and(|min| size < min));
+            let high = max.filter(|_| most_kept.is_some_and(|max| size > max));
             Some(low.or(high).cloned().map_or(value, Value::Number))
         });
         let held: Option<Vec<Value>> = held.collect();
         return held.map(one_of).ok_or("something other than a number may stand there".to_owned());
     }
     let (least, most, whole) = bounds(schema)?;
-    let (min, max) = (float(min), float(max));
+    let (min, max) = (least_kept, most_kept);
     // Whatever was below the bound becomes the bound, so the bound joins the range.
     let held = |bound: f64| {
         let bound = min.map_or(bound, |min| bound.max(min));
