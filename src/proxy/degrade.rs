@@ -108,7 +108,7 @@ fn stopped(state: &ToolState) -> Option<Refusal> {
 /// Decides what leaves, given what came.
 pub(super) async fn decide(call: &mut Call, text: &Bytes, judged: Judged) -> Outcome {
     let digest = Some(Digest::of(text));
-    let Judged { finding, is_error, failed, held_promise, structured } = judged;
+    let Judged { finding, is_error, failed, held_promise, structured, .. } = judged;
     let told = Ended {
         is_error,
         failed,
@@ -180,7 +180,9 @@ async fn rejected(call: &mut Call, rejection: Rejection, told: Ended) -> Outcome
     let told = Ended { executed: ran(&rejection), ..told };
     let named = |told: Ended| Ended { rejection: Some(rejection.clone()), ..told };
     // Arguments that the promise does not admit are the caller's own mistake.
-    if !call.enforced() || !call.may_repeat || !as_promised(call) {
+    // A next round that is carried over anew is none: its state is bound to the earlier arguments.
+    let repeats = call.may_repeat && call.envelope.request_state.is_none();
+    if !call.enforced() || !repeats || !as_promised(call) {
         let told = if as_promised(call) { named(told) } else { told };
         return ended(call, told, Outcome::AsCame);
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::rounds::Rounds;
 use super::session::Sessions;
 use super::settings::{Routing, Settings};
 use crate::domain::message::{Clock, PeerId};
@@ -53,6 +54,7 @@ pub struct Gateway {
     pub(super) peers: Vec<Gate>,
     pub(super) budget: BodyBudget,
     pub(super) sessions: Sessions,
+    pub(super) rounds: Rounds,
     pub(super) places: Places,
     started: u64,
     called: AtomicBool,
@@ -80,6 +82,7 @@ impl Gateway {
             peers: peers.into_iter().map(gate).collect(),
             budget: BodyBudget::new(settings.held_bytes, HELD_PATIENCE),
             sessions: Sessions::new(settings.sessions, settings.session_ttl_ms),
+            rounds: Rounds::default(),
             started: doors.clock.monotonic_micros(),
             places: Places::new(settings.exchanges),
             called: AtomicBool::new(false),

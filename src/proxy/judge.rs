@@ -44,11 +44,20 @@ pub(super) struct Judged {
     pub(super) held_promise: bool,
     /// `structuredContent` as it is delivered, where it is sampled.
     pub(super) structured: Option<Bytes>,
+    /// `requestState` of a reply that asks for more input first.
+    pub(super) next_round: Option<Box<str>>,
 }
 
 impl Judged {
     pub(super) fn plain(finding: Finding) -> Self {
-        Self { finding, is_error: false, failed: false, held_promise: false, structured: None }
+        Self {
+            finding,
+            is_error: false,
+            failed: false,
+            held_promise: false,
+            structured: None,
+            next_round: None,
+        }
     }
 }
 
@@ -64,7 +73,7 @@ pub(super) fn judge(bond: &Bond, id: &str, text: &Bytes, limits: Limits) -> Judg
             Ok(Incoming::Interim { list_changed }) => {
                 Judged::plain(Finding::Interim { list_changed })
             }
-            Ok(Incoming::Reply(Reply::Error { code })) => error(code),
+            Ok(Incoming::Reply(Reply::Error { code, .. })) => error(code),
             Ok(Incoming::Reply(Reply::Result(result))) if result.is_error => {
                 let rejection = Rejection { code: None, is_error: true };
                 let finding = match looks_like_rejection(result) {
@@ -75,7 +84,11 @@ pub(super) fn judge(bond: &Bond, id: &str, text: &Bytes, limits: Limits) -> Judg
             }
             Ok(Incoming::Reply(Reply::Result(result))) => match result.result_type {
                 ResultType::Complete => complete(bond, document.text(), result, limits),
-                ResultType::InputRequired | ResultType::Task => Judged::plain(Finding::Kept),
+                ResultType::InputRequired => {
+                    let state = result.result.get("requestState").and_then(Item::as_str);
+                    Judged { next_round: state.map(Into::into), ..Judged::plain(Finding::Kept) }
+                }
+                ResultType::Task => Judged::plain(Finding::Kept),
             },
         }
     })

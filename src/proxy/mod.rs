@@ -25,6 +25,7 @@ mod principal;
 mod relay;
 mod release;
 mod report;
+mod rounds;
 mod session;
 mod settings;
 mod stack;

@@ -23,6 +23,7 @@ use super::opening;
 use super::relay;
 use super::release;
 use super::report;
+use super::rounds;
 use super::traced;
 use crate::domain::message::{Era, Executed, Verdict};
 use crate::live::ObservationKind;
@@ -135,6 +136,7 @@ async fn called(mut call: Call) -> Response<Body> {
 /// One attempt under one generation.
 async fn attempt(call: &mut Call) -> Result<Raw, Refused> {
     degrade::ready(call).await?;
+    rounds::rejoin(call);
     let step = call.step(names::TRANSFORM_MCP);
     let ready = mend::mirrored(call).and_then(|()| mend::request(call));
     drop(step);
@@ -162,13 +164,19 @@ async fn settled(call: &mut Call, text: &Bytes, status: Option<StatusCode>) -> O
 async fn judged(call: &Call, text: &Bytes) -> Judged {
     let _step = call.step(names::VALIDATE);
     let settings = call.lane.settings();
-    if text.len() <= settings.offload_bytes {
-        return judge(&call.bond, call.id(), text, settings.document);
+    let judged = if text.len() <= settings.offload_bytes {
+        judge(&call.bond, call.id(), text, settings.document)
+    } else {
+        let (bond, id, text) = (call.bond.clone(), call.id().to_owned(), text.clone());
+        let limits = settings.document;
+        let judged = tokio::task::spawn_blocking(move || judge(&bond, &id, &text, limits)).await;
+        let failed = |_| Judged::plain(Finding::Malformed("it could not be judged".into()));
+        judged.unwrap_or_else(failed)
+    };
+    if let Some(state) = &judged.next_round {
+        rounds::remember(call, state);
     }
-    let (bond, id, text) = (call.bond.clone(), call.id().to_owned(), text.clone());
-    let limits = settings.document;
-    let judged = tokio::task::spawn_blocking(move || judge(&bond, &id, &text, limits)).await;
-    judged.unwrap_or_else(|_| Judged::plain(Finding::Malformed("it could not be judged".into())))
+    judged
 }
 
 /// A call whose answer comes as an event stream. Ends when the agent leaves, and the peer's stream

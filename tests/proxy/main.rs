@@ -4,3 +4,4 @@ mod edges;
 mod heals;
 mod replies;
 mod rig;
+mod rounds;

@@ -75,6 +75,8 @@ pub struct Envelope {
     pub name: Option<Box<str>>,
     /// `params._meta[META_VERSION]`, unescaped.
     pub version: Option<Box<str>>,
+    /// `params.requestState`, unescaped: what a server told the client to show when it tries again.
+    pub request_state: Option<Box<str>>,
     id: Option<Range<usize>>,
     name_at: Option<Range<usize>>,
     arguments: Option<Range<usize>>,
@@ -135,6 +137,7 @@ impl Envelope {
             era: if version.is_some() { Era::Modern } else { Era::Legacy },
             name: param("name").and_then(Item::as_str).map(Into::into),
             version: version.and_then(Item::as_str).map(Into::into),
+            request_state: param("requestState").and_then(Item::as_str).map(Into::into),
             id: id.filter(|_| id_fits).map(span),
             name_at: param("name").map(span),
             arguments: param("arguments").map(span),
