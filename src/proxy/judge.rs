@@ -10,7 +10,7 @@ use crate::domain::json::{Item, Limits};
 use crate::domain::message::{Executed, Verdict};
 use crate::live::{Mode, Rejection};
 use crate::wire::protocol::mcp::{
-    CallResult, Incoming, Reply, ResultType, incoming, looks_like_rejection, rewritten,
+    CallResult, Incoming, Reply, ResultType, incoming, looks_like_rejection, recoded, rewritten,
 };
 
 /// What a message turned out to be.
@@ -73,14 +73,17 @@ pub(super) fn judge(bond: &Bond, id: &str, text: &Bytes, limits: Limits) -> Judg
             Ok(Incoming::Interim { list_changed }) => {
                 Judged::plain(Finding::Interim { list_changed })
             }
-            Ok(Incoming::Reply(Reply::Error { code, .. })) => error(code),
-            Ok(Incoming::Reply(Reply::Result(result))) if result.is_error => {
+            Ok(Incoming::Reply(reply @ Reply::Error { code, .. })) => {
+                coded(bond, document.text(), reply, error(code))
+            }
+            Ok(Incoming::Reply(reply @ Reply::Result(result))) if result.is_error => {
                 let rejection = Rejection { code: None, is_error: true };
                 let finding = match looks_like_rejection(result) {
                     true => Finding::Rejected(rejection),
                     false => Finding::Kept,
                 };
-                Judged { is_error: true, ..Judged::plain(finding) }
+                let judged = Judged { is_error: true, ..Judged::plain(finding) };
+                coded(bond, document.text(), reply, judged)
             }
             Ok(Incoming::Reply(Reply::Result(result))) => match result.result_type {
                 ResultType::Complete => complete(bond, document.text(), result, limits),
@@ -103,6 +106,19 @@ fn error(code: i64) -> Judged {
             let failed = code == -32603 || (-32019..=-32000).contains(&code);
             Judged { failed, ..Judged::plain(Finding::Kept) }
         }
+    }
+}
+
+/// Tells an error by the codes that were promised, where the routine names others for them.
+fn coded(bond: &Bond, text: &str, reply: Reply<'_>, judged: Judged) -> Judged {
+    let Some(routine) = &bond.tool.routine else { return judged };
+    if bond.tool.mode != Mode::Enforce || !matches!(judged.finding, Finding::Kept) {
+        return judged;
+    }
+    let note = bond.note(Verdict::Mended, None, Executed::Yes);
+    match recoded(text, reply, &|code| routine.error_code(code), &note) {
+        Some(text) => Judged { finding: Finding::Mended(text.into()), ..judged },
+        None => judged,
     }
 }
 

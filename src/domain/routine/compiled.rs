@@ -36,7 +36,11 @@ impl CompiledRoutine {
         if source.call.as_ref().is_some_and(String::is_empty) {
             compiler.fault(&format!("{entry}/call"), "expected the name of an offered tool");
         }
-        for (index, error) in source.errors.iter().enumerate() {
+        if source.errors.len() > LIMITS.operations {
+            let what = format!("expected at most {} error codes", LIMITS.operations);
+            compiler.fault(&format!("{entry}/errors"), what);
+        }
+        for (index, error) in source.errors.iter().take(LIMITS.operations).enumerate() {
             if source.errors[..index].iter().any(|earlier| earlier.from == error.from) {
                 let pointer = format!("{entry}/errors/{index}/from");
                 compiler.fault(&pointer, "expected each `from` once");
@@ -85,6 +89,13 @@ impl CompiledRoutine {
     /// [`Failure`]; `out` is then as it was.
     pub fn reply(&self, structured: Item<'_>, out: &mut Vec<u8>) -> Result<(), Failure> {
         carry(&mut Run::default(), &self.reply, Some(structured), out)
+    }
+
+    /// The promised code for one that the peer's error names itself by; `None` leaves it as it came.
+    #[must_use]
+    pub fn error_code(&self, code: &str) -> Option<&str> {
+        let row = self.source.errors.iter().find(|row| row.from == code)?;
+        Some(&row.to)
     }
 }
 

@@ -33,7 +33,10 @@ pub struct ToolRoutine {
     /// From the offered `structuredContent` to the promised one, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reply: Vec<Op>,
-    /// From the offered error codes to the promised ones.
+    /// From the codes of the peer's errors to the promised ones. They stand at `code` and `data.code`
+    /// of a JSON-RPC error; in an `isError` result at `code`, `error.code` and `error` (a string) of
+    /// `structuredContent`, and of each text block that is a JSON object. The codes that JSON-RPC
+    /// keeps for itself (-32768 to -32000) are never told otherwise, nor is any prose.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ErrorMap>,
 }
@@ -78,9 +81,10 @@ fn called(ops: &[Op], targets: &mut Vec<String>) {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorMap {
-    /// As the peer writes it.
+    /// As the peer writes it; a number by its digits.
     pub from: String,
-    /// As it was promised.
+    /// As it was promised. Where the peer writes a number, this must be an integer too, or the code
+    /// stays.
     pub to: String,
 }
 

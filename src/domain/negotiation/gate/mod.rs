@@ -84,6 +84,10 @@ pub fn gate(input: &GateInput<'_>) -> Gated {
         let old = input.old_surface.tool(name).unwrap_or(input.promised);
         holds.extend(introduced_text(Some(old), offered).into_iter().map(|why| (Rule::Text, why)));
     }
+    if !routine.errors.is_empty() {
+        let why = "error codes are told otherwise, and no schema states them";
+        holds.push((Rule::NothingMadeUp, why.to_owned()));
+    }
     proven(input, &mut holds);
     let held_by: BTreeSet<Held> = holds.into_iter().map(|(rule, why)| Held { rule, why }).collect();
     let decision = match (input.proof, held_by.is_empty()) {

@@ -415,6 +415,15 @@ fn rule_8_nothing_is_made_up_for_the_agent() {
 }
 
 #[test]
+fn rule_8_another_error_code_waits() {
+    let text = json!({"type":"string"});
+    let mut recoded = rename(text.clone(), text, "pageSize", "page_size");
+    recoded.goes();
+    recoded.routine["errors"] = json!([{"from":"FORBIDDEN","to":"NOT_FOUND"}]);
+    recoded.held(Rule::NothingMadeUp);
+}
+
+#[test]
 fn rule_8_items_are_followed() {
     let items = |name: &str| json!({"items":{"type":"array","items":{"type":"object","properties":{name:{"type":"string"}}}}});
     let each = |ops: Value| json!([{"op":"each","at":"/items","ops":ops}]);

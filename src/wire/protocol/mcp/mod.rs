@@ -11,12 +11,14 @@
 mod envelope;
 mod headers;
 pub mod peer;
+mod recoded;
 mod refusal;
 mod reply;
 mod verdict;
 
 pub use envelope::{Envelope, EnvelopeError, META_VERSION, Method, Posted, Shape};
 pub use headers::{METHOD, Mirror, NAME, SESSION, VERSION, check, derive, encode};
+pub use recoded::recoded;
 pub use refusal::{Blame, Refusal, Refused, Row};
 pub use reply::{
     CallResult, Incoming, Reply, ResultType, equal, incoming, looks_like_rejection, rewritten,

@@ -25,6 +25,8 @@ pub enum Reply<'d> {
     Result(CallResult<'d>),
     /// `error`
     Error {
+        /// The error itself, an object.
+        error: Item<'d>,
         /// `error.code`
         code: i64,
     },
@@ -83,7 +85,7 @@ pub fn incoming<'d>(root: Item<'d>, id: &str) -> Result<Incoming<'d>, String> {
         }
         (Some(_), None) => Err("`result` is no object".to_owned()),
         (None, Some(error)) => match error.get("code").and_then(Item::as_i64) {
-            Some(code) => Ok(Incoming::Reply(Reply::Error { code })),
+            Some(code) => Ok(Incoming::Reply(Reply::Error { error, code })),
             None => Err("`error` has no integer `code`".to_owned()),
         },
         (Some(_), Some(_)) => Err("the reply has both `result` and `error`".to_owned()),
@@ -174,7 +176,7 @@ pub fn looks_like_rejection(result: CallResult<'_>) -> bool {
     })
 }
 
-fn text_of(block: Item<'_>) -> Option<std::borrow::Cow<'_, str>> {
+pub(super) fn text_of(block: Item<'_>) -> Option<std::borrow::Cow<'_, str>> {
     if block.get("type")?.as_str()? != "text" {
         return None;
     }
@@ -253,7 +255,7 @@ pub fn equal(a: Item<'_>, b: Item<'_>) -> bool {
     }
 }
 
-fn meta_edit(result: Item<'_>, note: &VerdictNote) -> (Range<usize>, Vec<u8>) {
+pub(super) fn meta_edit(result: Item<'_>, note: &VerdictNote) -> (Range<usize>, Vec<u8>) {
     let told = verdict::value(note).to_string();
     let member = format!("\"{}\":{told}", verdict::KEY);
     match result.get("_meta") {
