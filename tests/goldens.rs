@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use stipula::domain::contract::{
     Contract, FirstVersion, ProvenanceKind, Schema, Surface, first_version, seal,
 };
-use stipula::domain::message::{Millis, UnixMillis};
+use stipula::domain::drift::{DriftEvent, DriftType, EventState, Evidence, Fingerprint, Severity};
+use stipula::domain::message::{Digest, Millis, UnixMillis};
+use stipula::domain::routine::RoutineDoc;
 
 /// Holds the file at `path` (from the crate's root) to be `text`.
 fn golden(path: &str, text: &str) {
@@ -61,6 +63,77 @@ fn a_sealed_contract_conforms_to_the_published_schema() {
     assert!(!published.admits_value(&contract));
 }
 
+/// Holds that the published schema of `T` admits what the code writes, and not more.
+fn conforms<T: schemars::JsonSchema>(written: &Value) {
+    let published = serde_json::from_str(&schema::<T>()).unwrap();
+    let published = Schema::compile(&published).unwrap();
+    assert_eq!(published.violations_value(written), []);
+}
+
+#[test]
+fn the_schema_of_routines_is_published() {
+    golden("docs/routine.schema.json", &schema::<RoutineDoc>());
+    // The example of the design, and one operation of every kind.
+    let document = json!({ "get_issue": { "call": "issue_read",
+        "request": [ {"op":"set","at":"/method","value":"get"},
+            {"op":"move","from":"/issue_number","to":"/number"},
+            {"op":"default","at":"/a","value":null}, {"op":"cast","at":"/a","to":"integer"},
+            {"op":"map","at":"/a","table":[{"from":1,"to":"x"}]},
+            {"op":"scale","at":"/a","factor":1000,"offset":0.5}, {"op":"wrap","at":"/a"},
+            {"op":"unwrap","at":"/a"}, {"op":"parse","at":"/a"}, {"op":"print","at":"/a"},
+            {"op":"remove","at":"/a"}, {"op":"date","at":"/a","from":"date","to":"rfc3339"},
+            {"op":"clamp","at":"/a","max":9}, {"op":"remove_if","at":"/a","one_of":[null]},
+            {"op":"refuse_if","at":"/a","not_one_of":["x"],"reason":"gone"},
+            {"op":"cases","at":"/a","when":[{"is":[1],"ops":[{"op":"call","tool":"b"}]},{"ops":[]}],"else":[]} ],
+        "reply": [ {"op":"copy","from":"/url","to":"/html_url","optional":true},
+            {"op":"extract","from":"/url","to":"/number","pattern":"/issues/([0-9]+)$","as":"integer"},
+            {"op":"split","from":"/a","separator":"/","to":["/b","/c"]},
+            {"op":"join","from":["/b","/c"],"separator":"/","to":"/a"},
+            {"op":"template","text":"{/a}","to":"/d"},
+            {"op":"each","at":"/items","ops":[{"op":"remove","at":"/x"}]} ],
+        "errors": [ {"from":"NOT_FOUND","to":"E404"} ] } });
+    conforms::<RoutineDoc>(&document);
+    assert!(RoutineDoc::from_value(&document).is_ok());
+    let demo = include_str!("../fixtures/demo/expected/5-routine.json");
+    let demo: Value = serde_json::from_str(demo).unwrap();
+    let told = demo.get("routine").unwrap_or(&demo);
+    assert!(RoutineDoc::from_value(told).is_ok(), "{demo}");
+    conforms::<RoutineDoc>(told);
+    for (pointer, wrong) in [
+        ("/get_issue/request/0/op", json!("invent")),
+        ("/get_issue/request/0/more", json!(1)),
+        ("/get_issue/reply/1/as", json!("date")),
+        ("/get_issue/errors/0/to", json!(404)),
+    ] {
+        let mut wrongly = document.clone();
+        let (above, last) = pointer.rsplit_once('/').unwrap();
+        wrongly.pointer_mut(above).unwrap()[last] = wrong;
+        let published: Value = serde_json::from_str(&schema::<RoutineDoc>()).unwrap();
+        assert!(!Schema::compile(&published).unwrap().admits_value(&wrongly), "{pointer}");
+        assert!(RoutineDoc::from_value(&wrongly).is_err(), "{pointer}");
+    }
+}
+
+#[test]
+fn the_schema_of_drift_events_is_published() {
+    golden("docs/drift.schema.json", &schema::<DriftEvent>());
+    let event = DriftEvent {
+        drift_id: uuid::Uuid::from_u128(7),
+        drift_type: DriftType::Schema,
+        severity: Severity::Medium,
+        contract_id: None,
+        tool: Some("search".to_owned()),
+        fingerprint: Fingerprint(Digest::of(b"offer")),
+        detected_at: UnixMillis(1_790_000_000_000),
+        sensor: "surface".to_owned(),
+        evidence: Evidence { baseline: json!({}), observed: json!({}), diff: json!([]) },
+        occurrences: 2,
+        state: EventState::Open,
+        resolved_by: None,
+    };
+    conforms::<DriftEvent>(&serde_json::to_value(event).unwrap());
+}
+
 #[test]
 fn the_schema_of_the_configuration_is_published() {
     let text = serde_json::to_string_pretty(&stipula::config::schema()).unwrap();
@@ -94,7 +167,6 @@ fn families(exposition: &str) -> Vec<[String; 4]> {
 
 #[test]
 fn the_list_of_metrics_is_published() {
-    use stipula::domain::drift::{DriftType, Severity};
     let metrics = stipula::telemetry::Metrics::new();
     metrics.peer(&"flights".into()).drift_event(DriftType::Schema, Severity::Medium);
     let mut text = "# Metrics\n\nWhat `GET /metrics` of the admin listener tells, in the Prometheus text format. Labels are closed\nsets or names that the operator chose; nothing a peer writes becomes a label.\n\n| name | type | labels | meaning |\n|---|---|---|---|\n".to_owned();
