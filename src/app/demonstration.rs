@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::sidecar::{Extras, Sidecar, StartError};
 use crate::config::{Flags, PeerFlag, Settings, load};
-use crate::control::RecordedAdvisor;
+use crate::control::advisor::RecordedAdvisor;
 use crate::domain::message::PeerId;
 use crate::live::Mode;
 use crate::store::MemoryStore;

@@ -10,13 +10,15 @@ use super::ambient::{SystemClock, SystemDice};
 use super::process;
 use super::upkeep::Upkeep;
 use crate::admin;
-use crate::config::{ConfigError, Settings};
-use crate::control::{Advisor, Control, Handle, Parts, PeerParts, SealPolicy, Told};
+use crate::config::{ConfigError, Configured, Settings};
+use crate::control::advisor::{Advisor, ModelAdvisor, Panel};
+use crate::control::{Control, Handle, Parts, PeerParts, SealPolicy, Told};
 use crate::domain::message::{Clock, Dice};
 use crate::live::{Observation, Observations, Switchboard};
 use crate::proxy::{Doors, Gateway, Peer, Proxy};
 use crate::store::{FileStore, Store, StoreError};
 use crate::telemetry::{Metrics, TraceError, Tracer};
+use crate::wire::protocol::advisor::Provider;
 use crate::wire::protocol::mcp::peer::PeerClient;
 use crate::wire::transport::server::{self, House, ServeError, Server, serve};
 use crate::wire::transport::upstream::{Endpoint, EndpointError, Upstream};
@@ -47,6 +49,14 @@ pub enum StartError {
         #[source]
         source: EndpointError,
     },
+    /// An advisor.
+    #[error("advisor {advisor}: {what}")]
+    Advisor {
+        /// The operator's name for it.
+        advisor: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The admin token.
     #[error(transparent)]
     Admin(#[from] admin::TokenError),
@@ -61,7 +71,7 @@ pub enum StartError {
 /// What is handed in beside the settings; the default is what runs in production.
 #[derive(Default)]
 pub struct Extras {
-    /// Who is asked where the matcher cannot decide.
+    /// Who is asked where the matcher cannot decide; those of the settings where absent.
     pub advisor: Option<Arc<dyn Advisor>>,
     /// The clock; the system's where absent.
     pub clock: Option<Arc<dyn Clock>>,
@@ -106,13 +116,14 @@ impl Sidecar {
         let (observations, ordinary, reserved) =
             Observations::bounded(ORDINARY_LANE, RESERVED_LANE);
         let (told, telling) = mpsc::unbounded_channel();
+        let advisors = advisors(&settings, extras.advisor, &clock, &metrics)?;
         let parts = Parts {
             settings: settings.control.clone(),
             store,
             clock: Arc::clone(&clock),
             dice,
             metrics: metrics.clone(),
-            advisor: extras.advisor,
+            advisors,
             dropped: observations.dropped_counter(),
             told,
         };
@@ -214,6 +225,35 @@ fn opened(
 ) -> Result<Arc<dyn Store>, StoreError> {
     let store = FileStore::open(&settings.store, Arc::clone(clock), Arc::clone(dice))?;
     Ok(Arc::new(store))
+}
+
+/// The panel of the settings, or of the one advisor that was handed in; `None` where there is none.
+fn advisors(
+    settings: &Settings,
+    given: Option<Arc<dyn Advisor>>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Metrics,
+) -> Result<Option<Arc<Panel>>, StartError> {
+    let order = match given {
+        Some(advisor) => vec![advisor],
+        None => {
+            let made = settings.advisors.order.iter().map(asked_advisor);
+            made.collect::<Result<Vec<_>, _>>()?
+        }
+    };
+    if order.is_empty() {
+        return Ok(None);
+    }
+    let (clock, metrics) = (Arc::clone(clock), metrics.clone());
+    Ok(Some(Arc::new(Panel::new(settings.advisors.settings, order, clock, metrics))))
+}
+
+fn asked_advisor(one: &Configured) -> Result<Arc<dyn Advisor>, StartError> {
+    let wrong = |what: String| StartError::Advisor { advisor: one.name.clone(), what };
+    let endpoint =
+        Endpoint::new(&one.url, one.upstream.clone()).map_err(|error| wrong(error.to_string()))?;
+    let provider = Provider::new(Arc::new(endpoint), one.provider.clone()).map_err(wrong)?;
+    Ok(Arc::new(ModelAdvisor::new(one.name.clone(), one.kind, provider, one.prices)))
 }
 
 type Endpoints = Vec<(String, Arc<Endpoint>)>;

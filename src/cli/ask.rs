@@ -51,7 +51,37 @@ pub(super) fn status(options: &Admin, screen: &Screen) -> Result<Answer, Failure
             screen.line(toned(Tone::Quiet, command));
         }
     }
+    advisors(&status["advisors"], screen);
     Ok(Answer::Yes)
+}
+
+/// The advisors in their order, where there are any.
+fn advisors(advisors: &Value, screen: &Screen) {
+    if advisors.is_null() {
+        return;
+    }
+    screen.line(toned(Tone::Strong, "advisors"));
+    for one in list(advisors, "order") {
+        let breaker = word(one, "breaker");
+        let stands = match one["why"].as_str() {
+            Some(why) => toned(Tone::Warning, format!("{breaker}: {why}")),
+            None => breaker,
+        };
+        let spent = &one["spent"];
+        screen.line(format!(
+            "  {}  {}, breaker {stands}; {} requests, {} tokens in, {} out",
+            word(one, "name"),
+            word(one, "kind"),
+            word(spent, "calls"),
+            word(spent, "input_tokens"),
+            word(spent, "output_tokens"),
+        ));
+    }
+    let day = &advisors["last_day"];
+    screen.line(toned(
+        Tone::Quiet,
+        format!("  last 24 h: {} requests, cost {}", word(day, "calls"), word(day, "cost")),
+    ));
 }
 
 pub(super) fn what_drifted(options: &Admin, screen: &Screen) -> Result<Answer, Failure> {

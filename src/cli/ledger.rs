@@ -124,6 +124,15 @@ fn detail(what: &str, record: &Value) -> String {
             word(record, "reason")
         ),
         "reasoning" => word(record, "drift_id"),
+        "negotiated" => format!(
+            "{} {}: {} rounds, {} requests, {} tokens in, {} out",
+            word(record, "tool"),
+            word(record, "result"),
+            word(record, "negotiation_rounds"),
+            word(record, "calls"),
+            word(record, "input_tokens"),
+            word(record, "output_tokens")
+        ),
         "proposed" => {
             let proposal = &record["proposal"];
             format!("{} gate={}", word(proposal, "tool"), word(proposal, "gate"))

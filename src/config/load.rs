@@ -141,7 +141,9 @@ fn place_of(source: Option<&Source>, keys: &[String]) -> Place {
     let Some(source) = source else { return Place::Flag("--peer") };
     let path: Vec<&str> = keys.iter().map(String::as_str).collect();
     let mut place = source.fault(source.tree.spot(&path), String::new()).place;
-    if let (Place::File { text, .. }, ["seal", "signing_key"]) = (&mut place, path.as_slice()) {
+    if let (Place::File { text, .. }, Some("key" | "signing_key")) =
+        (&mut place, path.last().copied())
+    {
         // Somebody may have written the secret itself there.
         "…".clone_into(text);
     }

@@ -8,6 +8,7 @@
 //! Never here: a default that differs from the room's own, a fault told without its place, a fault
 //! kept back because another came first, a secret in a fault.
 
+mod advisors;
 mod check;
 mod fault;
 mod load;
@@ -16,6 +17,7 @@ mod secret;
 mod settings;
 mod tree;
 
+pub use advisors::{Advisors, Configured};
 pub use fault::{ConfigError, Fault, Place};
 pub use load::{Flags, PeerFlag, load, schema};
 pub use secret::{public_key, signing_key};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::advisors::raw::Advisors;
 use super::secret::Secret;
 use crate::control::{self, Adopt, SealPolicy};
 use crate::live::Mode;
@@ -33,6 +34,8 @@ pub(super) struct Raw {
     pub(super) timeouts: Timeouts,
     /// The control plane's own.
     pub(super) control: Control,
+    /// Language models that are asked where the matcher leaves something open.
+    pub(super) advisors: Advisors,
     /// Who is proxied, by the name that paths, metrics and commands use.
     pub(super) peers: BTreeMap<String, Peer>,
 }

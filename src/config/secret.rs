@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::contract::{PublicKey, Signer};
+use crate::domain::message;
 
 /// Longest secret, in bytes.
 const LONGEST: u64 = 64 * 1024;
@@ -43,6 +44,17 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Secret {
+    /// The secret as one line of text, white space at its end left out. What is wrong is said
+    /// without it.
+    pub(super) fn line(&self) -> Result<message::Secret, String> {
+        let text = String::from_utf8(self.read()?).unwrap_or_default();
+        let text = text.trim_end();
+        if text.is_empty() || text.chars().any(char::is_control) {
+            return Err("expected a secret of one line that is not empty".to_owned());
+        }
+        Ok(message::Secret::new(text))
+    }
+
     /// The secret. What is wrong is said without it.
     pub(super) fn read(&self) -> Result<Vec<u8>, String> {
         match self {

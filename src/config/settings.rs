@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::advisors::{self, Advisors};
 use super::raw::{self, Raw};
 use super::secret::signer;
 use crate::control::{self, PeerSettings};
@@ -34,6 +35,8 @@ pub struct Settings {
     pub keep_state: bool,
     /// How each peer is dialled, in the order of `control.peers`.
     pub peers: Vec<Peer>,
+    /// Who is asked where the matcher leaves something open.
+    pub advisors: Advisors,
 }
 
 /// How a peer is dialled.
@@ -86,9 +89,10 @@ impl Settings {
         for (name, peer) in &raw.peers {
             peer_faults(name, peer, &mut faults);
         }
+        let advisors = advisors::build(&raw.advisors, &raw.timeouts, &mut faults);
         if faults.is_empty() {
             let signer = signer.map(Arc::new);
-            Ok(Self::of(raw, listen, admin, signer))
+            Ok(Self::of(raw, (listen, admin), signer, advisors))
         } else {
             Err(faults)
         }
@@ -102,7 +106,12 @@ impl Settings {
         telemetry::start_logs(&self.telemetry, colours)
     }
 
-    fn of(raw: &Raw, listen: SocketAddr, admin: SocketAddr, signer: Option<Arc<Signer>>) -> Self {
+    fn of(
+        raw: &Raw,
+        (listen, admin): (SocketAddr, SocketAddr),
+        signer: Option<Arc<Signer>>,
+        advisors: Advisors,
+    ) -> Self {
         let (proxy, limits) = (&raw.proxy, &raw.limits);
         Self {
             listen: server::Settings {
@@ -149,6 +158,7 @@ impl Settings {
             },
             keep_state: true,
             peers: raw.peers.iter().map(|(name, peer)| dialled(raw, name, peer)).collect(),
+            advisors,
         }
     }
 }
@@ -252,7 +262,7 @@ fn peer_faults(name: &str, peer: &raw::Peer, faults: &mut Vec<Named>) {
 }
 
 /// A URL is never repeated whole: it may carry a credential.
-fn url_fault(url: &str) -> Option<String> {
+pub(super) fn url_fault(url: &str) -> Option<String> {
     let expected = "expected an absolute http or https URL such as `http://127.0.0.1:3000/mcp`";
     let Ok(uri) = url.parse::<http::Uri>() else {
         return Some(format!("{expected}; this one does not parse"));
@@ -269,6 +279,6 @@ fn url_fault(url: &str) -> Option<String> {
     }
 }
 
-fn keys(path: &[&str]) -> Vec<String> {
+pub(super) fn keys(path: &[&str]) -> Vec<String> {
     path.iter().map(|key| (*key).to_owned()).collect()
 }

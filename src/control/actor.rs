@@ -10,14 +10,15 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::advisor::Advisor;
+use super::advisor::Panel;
 use super::bindings::{RoutineCache, Shown};
 use super::chain::Chain;
 use super::events::Events;
-use super::handle::{Command, PeerView};
+use super::handle::{Answer, Command, PeerView};
 use super::heal::Waiting;
 use super::intake::Recovered;
 use super::laps::Laps;
+use super::negotiate::{RoundEnded, Talk};
 use super::samples::Samples;
 use super::scribe::Scribe;
 use super::settings::PeerSettings;
@@ -43,7 +44,7 @@ pub(super) struct Shared {
     pub(super) dice: Arc<dyn Dice>,
     pub(super) metrics: Metrics,
     pub(super) peer_metrics: PeerMetrics,
-    pub(super) advisor: Option<Arc<dyn Advisor>>,
+    pub(super) advisors: Option<Arc<Panel>>,
     pub(super) signer: Option<Arc<Signer>>,
     pub(super) routines: Arc<RoutineCache>,
     pub(super) dropped: Arc<AtomicU64>,
@@ -151,6 +152,12 @@ pub(super) struct Peer {
     dropped_before: u64,
     /// Something was noted that whoever asks has not been shown.
     pub(super) unshown: bool,
+    /// Negotiations with advisors that are under way, by promised tool.
+    pub(super) talks: BTreeMap<String, Talk>,
+    /// Who asked for a review and waits until no negotiation runs.
+    pub(super) awaiting_talks: Vec<Answer>,
+    pub(super) round_ends: mpsc::Sender<RoundEnded>,
+    rounds_ended: mpsc::Receiver<RoundEnded>,
     changed: mpsc::Receiver<()>,
     changes: mpsc::Sender<()>,
 }
@@ -163,6 +170,7 @@ impl Peer {
         view: Arc<ArcSwapOption<PeerView>>,
     ) -> Self {
         let (changes, changed) = mpsc::channel(1);
+        let (round_ends, rounds_ended) = mpsc::channel(16);
         Self {
             max_age: settings.max_age.unwrap_or(Millis(30_000)),
             mode: settings.mode,
@@ -199,6 +207,10 @@ impl Peer {
             laps: Laps::default(),
             dropped_before: 0,
             unshown: false,
+            talks: BTreeMap::new(),
+            awaiting_talks: Vec::new(),
+            round_ends,
+            rounds_ended,
             changed,
             changes,
         }
@@ -271,6 +283,9 @@ impl Peer {
                 },
                 Some(command) = commands.recv() => self.obey(command, &switchboard).await,
                 Some(()) = self.changed.recv() => self.pending.asked = true,
+                Some(ended) = self.rounds_ended.recv() => {
+                    self.round_ended(ended, &switchboard).await;
+                }
                 _ = tick.tick() => {
                     self.look_at_the_time();
                     if std::mem::take(&mut self.unshown) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use tokio::sync::{mpsc, oneshot};
 
+use super::advisor::Panel;
 use super::lag::Lag;
 use super::scribe::Scribe;
 use super::status::{ApprovalStatus, PeerStatus, Status, Why};
@@ -70,6 +71,7 @@ pub struct Handle {
     pub(super) lines: Arc<BTreeMap<PeerId, Line>>,
     pub(super) scribe: Scribe,
     pub(super) lag: Lag,
+    pub(super) advisors: Option<Arc<Panel>>,
 }
 
 impl std::fmt::Debug for Handle {
@@ -83,7 +85,7 @@ impl Handle {
     #[must_use]
     pub fn status(&self) -> Status {
         let peers = self.views().map(|view| view.status.clone()).collect();
-        Status { peers }
+        Status { peers, advisors: self.advisors.as_ref().map(|panel| panel.status()) }
     }
 
     /// Every drift event, oldest first, with its peer.

@@ -1,11 +1,13 @@
 //! The loop after a surface changed: an event for each tool, a routine where one passes the gate, one
 //! new version for all that was healed at once.
 
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::actor::Peer;
 use super::events::{Events, Seen};
 use super::handle::HandleError;
+use super::negotiate::promise_of;
 use super::settle::{Case, Settled, held};
 use super::status::Told;
 use crate::domain::contract::{
@@ -43,11 +45,22 @@ pub(super) struct Patch {
 
 /// What one pass over the changed tools came to.
 #[derive(Default)]
-struct Pass {
-    patches: Vec<Patch>,
+pub(super) struct Pass {
+    pub(super) patches: Vec<Patch>,
     /// Tools whose promise still holds, with their event.
-    unaffected: Vec<(String, Option<Uuid>)>,
-    records: Vec<Record>,
+    pub(super) unaffected: Vec<(String, Option<Uuid>)>,
+    pub(super) records: Vec<Record>,
+}
+
+/// What was found out about one changed tool.
+struct Found {
+    /// The offer it was found out about.
+    judged: Digest,
+    settled: Settled,
+    /// How, in words.
+    steps: Vec<String>,
+    /// What advisors are to be asked, where they could help.
+    question: Option<Value>,
 }
 
 impl Peer {
@@ -60,11 +73,7 @@ impl Peer {
         since: Option<u64>,
         caller: Option<&Caller>,
     ) {
-        let promise = Surface {
-            server_name: offer.server_name.clone(),
-            capabilities: offer.capabilities.clone(),
-            tools: head.promised_tools().into_iter().cloned().collect(),
-        };
+        let promise = promise_of(head, offer);
         let changes = diff(&promise, offer).changes;
         let mut candidates = propose(&promise, offer);
         let mut pass = Pass::default();
@@ -84,8 +93,9 @@ impl Peer {
                 .position(|candidate| candidate.tool == name)
                 .map(|at| candidates.swap_remove(at));
             let mut steps = Vec::new();
-            let settled = if self.mode_of(&name, true) == Mode::Enforce {
-                self.settle(&case, candidate, &mut steps).await
+            let mode = self.mode_of(&name, true);
+            let settled = if mode == Mode::Enforce {
+                self.settle(&case, candidate.as_ref(), &mut steps).await
             } else {
                 steps.push("the mode is not enforce: the loop stops at the open event".to_owned());
                 let graver =
@@ -97,7 +107,12 @@ impl Peer {
                 }
             };
             let settled = self.sealable(&case, settled, &mut steps);
-            self.act(&case, judged, settled, steps, since, &mut pass);
+            let question = match mode {
+                Mode::Enforce => self.question(&case, candidate.as_ref(), &settled),
+                Mode::Observe | Mode::Warn => None,
+            };
+            let found = Found { judged, settled, steps, question };
+            self.act(&case, found, since, &mut pass);
         }
         let mut adopted = self.adoptable(head, offer, &pass);
         adopted.retain(|tool| match left_out(tool) {
@@ -120,15 +135,8 @@ impl Peer {
     }
 
     /// Opens the event of a settled tool and moves its state.
-    fn act(
-        &mut self,
-        case: &Case<'_>,
-        judged: Digest,
-        settled: Settled,
-        steps: Vec<String>,
-        since: Option<u64>,
-        pass: &mut Pass,
-    ) {
+    fn act(&mut self, case: &Case<'_>, found: Found, since: Option<u64>, pass: &mut Pass) {
+        let Found { judged, settled, steps, question } = found;
         let tool = case.promised.name().to_owned();
         let outlook = match &settled {
             Settled::Unaffected | Settled::LeftOut => Outlook::Unaffected,
@@ -154,28 +162,50 @@ impl Peer {
                 self.move_event(event, EventState::Resolved, Some("left out".to_owned()));
             }
             Settled::Heals(proposal, hash) => self.take_on(proposal, hash, event, pass),
-            Settled::Waits(proposal, hash) => self.put_up(proposal, hash, event, pass),
+            Settled::Waits(proposal, hash) => match question {
+                None => self.put_up(proposal, hash, event, pass),
+                Some(question) => {
+                    let why = held(&proposal);
+                    self.queue(proposal, hash, event, pass);
+                    self.negotiate(case, judged, event, question, why, since);
+                }
+            },
             Settled::Nothing(_) if observing => {}
             Settled::Nothing(why) => {
-                let drift = event.to_string();
-                let gone = case.offer.tool(&tool).is_none();
-                let state = if gone {
-                    ToolState::Broken { drift, why: format!("{tool} is no longer offered: {why}") }
-                } else {
-                    ToolState::Unhealable { drift, why: why.clone() }
-                };
-                if gone {
-                    self.shared.peer_metrics.breaker_trip();
-                }
-                self.set_state(&tool, state);
                 self.count_negotiation(Origin::Matcher, NegotiationResult::Nothing);
-                self.tell(Told::Unhealable { peer: self.id().clone(), tool, why });
+                match question {
+                    None => self.give_up(&tool, case.offer.tool(&tool).is_none(), event, why),
+                    Some(question) => {
+                        self.negotiate(case, judged, event, question, why, since);
+                    }
+                }
             }
         }
     }
 
+    /// Nothing carries the tool over.
+    pub(super) fn give_up(&mut self, tool: &str, gone: bool, drift_id: Uuid, why: String) {
+        let drift = drift_id.to_string();
+        let state = if gone {
+            ToolState::Broken { drift, why: format!("{tool} is no longer offered: {why}") }
+        } else {
+            ToolState::Unhealable { drift, why: why.clone() }
+        };
+        if gone {
+            self.shared.peer_metrics.breaker_trip();
+        }
+        self.set_state(tool, state);
+        self.tell(Told::Unhealable { peer: self.id().clone(), tool: tool.to_owned(), why });
+    }
+
     /// A proposal that the gate let through joins the version that is being made.
-    fn take_on(&mut self, proposal: Proposal, hash: Digest, drift_id: Uuid, pass: &mut Pass) {
+    pub(super) fn take_on(
+        &mut self,
+        proposal: Proposal,
+        hash: Digest,
+        drift_id: Uuid,
+        pass: &mut Pass,
+    ) {
         let (tool, origin) = (proposal.tool.clone(), proposal.origin);
         let proposed = Box::new(proposal.clone());
         let body = RecordBody::Proposed { drift_id, hash, proposal: proposed };
@@ -194,22 +224,43 @@ impl Peer {
     }
 
     /// A proposal that the gate held is put up for a person.
-    fn put_up(&mut self, proposal: Proposal, hash: Digest, drift_id: Uuid, pass: &mut Pass) {
+    pub(super) fn put_up(
+        &mut self,
+        proposal: Proposal,
+        hash: Digest,
+        drift_id: Uuid,
+        pass: &mut Pass,
+    ) {
+        let (tool, why) = (proposal.tool.clone(), held(&proposal));
+        self.queue(proposal, hash, drift_id, pass);
+        self.wait_for_a_person(&tool, drift_id, why);
+    }
+
+    /// A proposal that the gate held stands in the queue.
+    fn queue(&mut self, proposal: Proposal, hash: Digest, drift_id: Uuid, pass: &mut Pass) {
         let tool = proposal.tool.clone();
-        let why = held(&proposal);
         let body = RecordBody::Proposed { drift_id, hash, proposal: Box::new(proposal.clone()) };
         pass.records.push(self.shared.scribe.record(self.id(), body));
         self.count_negotiation(proposal.origin, NegotiationResult::Waiting);
-        self.move_event(drift_id, EventState::Waiting, None);
-        let drift = drift_id.to_string();
-        self.set_state(&tool, ToolState::Waiting { drift, why: why.clone() });
         self.waiting.retain(|_, waiting| waiting.proposal.tool != tool);
         self.waiting.insert(hash, Waiting { proposal, drift_id, at: self.shared.clock.now() });
-        self.tell(Told::Waits { peer: self.id().clone(), tool, why });
+    }
+
+    /// A tool whose proposal stands in the queue is not called until a person has decided.
+    pub(super) fn wait_for_a_person(&mut self, tool: &str, drift_id: Uuid, why: String) {
+        self.move_event(drift_id, EventState::Waiting, None);
+        let drift = drift_id.to_string();
+        self.set_state(tool, ToolState::Waiting { drift, why: why.clone() });
+        self.tell(Told::Waits { peer: self.id().clone(), tool: tool.to_owned(), why });
     }
 
     /// One definition that cannot be sealed holds up its own tool, never the others.
-    fn sealable(&mut self, case: &Case<'_>, settled: Settled, steps: &mut Vec<String>) -> Settled {
+    pub(super) fn sealable(
+        &mut self,
+        case: &Case<'_>,
+        settled: Settled,
+        steps: &mut Vec<String>,
+    ) -> Settled {
         let name = case.promised.name();
         let spoken = match &settled {
             Settled::Unaffected => vec![name.to_owned()],
@@ -304,7 +355,7 @@ impl Peer {
         }
     }
 
-    fn count_negotiation(&self, origin: Origin, result: NegotiationResult) {
+    pub(super) fn count_negotiation(&self, origin: Origin, result: NegotiationResult) {
         self.shared.metrics.negotiation(origin, result);
     }
 
@@ -320,8 +371,13 @@ impl Peer {
             .iter()
             .flat_map(|patch| patch.approved.proposal().to_tool.as_deref())
             .collect();
+        // While advisors are asked, a new tool may be the successor of one that is gone.
+        let talking = !self.talks.is_empty();
         let new = offer.tools.iter().filter(|tool| {
-            head.promised(tool.name()).is_none() && !taken.contains(&tool.name()) && may(tool)
+            !talking
+                && head.promised(tool.name()).is_none()
+                && !taken.contains(&tool.name())
+                && may(tool)
         });
         let grown = pass.unaffected.iter().filter_map(|(name, _)| offer.tool(name)).filter(
             |tool| match self.settings.adopt {
@@ -334,7 +390,7 @@ impl Peer {
     }
 
     /// Seals one version for everything that a pass settled.
-    async fn seal_pass(
+    pub(super) async fn seal_pass(
         &mut self,
         head: &Sealed,
         offer: &Surface,
@@ -478,7 +534,7 @@ impl Peer {
 
 /// The digest of what is offered in the place of a promised tool: of the tool of that name, or of the
 /// whole surface where the name is gone.
-fn judged_digest(head: &Sealed, tool: &str, offer: &Surface) -> Digest {
+pub(super) fn judged_digest(head: &Sealed, tool: &str, offer: &Surface) -> Digest {
     let by_routine = head.routine.0.get(tool).and_then(|routine| routine.call.as_deref());
     match offer.tool(by_routine.unwrap_or(tool)).or_else(|| offer.tool(tool)) {
         Some(now) => now.digest(),

@@ -11,7 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::actor::{Peer, Shared};
-use super::advisor::Advisor;
+use super::advisor::Panel;
 use super::bindings::RoutineCache;
 use super::chain::Chain;
 use super::events::Events;
@@ -47,7 +47,7 @@ pub struct Parts {
     /// The metrics.
     pub metrics: Metrics,
     /// Who is asked where the matcher cannot decide.
-    pub advisor: Option<Arc<dyn Advisor>>,
+    pub advisors: Option<Arc<Panel>>,
     /// How many observations were dropped on their way here.
     pub dropped: Arc<AtomicU64>,
     /// Where a person at the terminal is told.
@@ -95,7 +95,7 @@ impl Control {
                 dice: Arc::clone(&parts.dice),
                 metrics: parts.metrics.clone(),
                 peer_metrics: parts.metrics.peer(&peer.settings.id),
-                advisor: parts.advisor.clone(),
+                advisors: parts.advisors.clone(),
                 signer: parts.settings.signer.clone(),
                 routines: Arc::clone(&routines),
                 dropped: Arc::clone(&parts.dropped),
@@ -138,7 +138,12 @@ impl Control {
         let metrics = self.parts.metrics;
         let (lag, behind) = Lag::new();
         let intake = tokio::spawn(hand_on(inboxes, ordinary, reserved, behind, metrics));
-        let handle = Handle { lines: Arc::new(self.lines), scribe, lag: lag.clone() };
+        let handle = Handle {
+            lines: Arc::new(self.lines),
+            scribe,
+            lag: lag.clone(),
+            advisors: self.parts.advisors,
+        };
         (handle, Running { intake, actors, lag })
     }
 }

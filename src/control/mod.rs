@@ -9,11 +9,13 @@
 //!                                   └──► scribe (ledger, log first) ──► seal ──► switchboard
 //! ```
 //!
+//! Where the matcher leaves something open, advisors are asked beside the actor (`negotiate`).
+//!
 //! Never here: an exchange that waits for this room (it waits for a snapshot, in `live`); a swap
 //! whose seal is not durable; two things done to one peer at the same time.
 
 mod actor;
-mod advisor;
+pub mod advisor;
 mod bindings;
 mod chain;
 mod events;
@@ -23,6 +25,7 @@ mod heal;
 mod intake;
 mod lag;
 mod laps;
+mod negotiate;
 mod note;
 mod obey;
 mod replay;
@@ -35,7 +38,6 @@ mod settle;
 mod status;
 mod window;
 
-pub use advisor::{Advisor, AdvisorError, RecordedAdvisor};
 pub use handle::{Handle, HandleError};
 pub use intake::{Control, Parts, PeerParts, Running};
 pub use settings::{Adopt, PeerSettings, SealPolicy, Settings};

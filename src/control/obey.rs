@@ -34,6 +34,10 @@ impl Peer {
             }
             Command::Review { answer } => {
                 self.review(switchboard).await;
+                if !self.talks.is_empty() {
+                    self.awaiting_talks.push(answer);
+                    return;
+                }
                 let said = if self.reachable { "read" } else { "not reachable" };
                 (answer, Ok(format!("{}: {said}", self.id())))
             }

@@ -6,14 +6,10 @@ use crate::domain::contract::{Surface, Tool};
 use crate::domain::drift::{Change, Severity};
 use crate::domain::message::Digest;
 use crate::domain::negotiation::{
-    Answer, Candidate, Decision, GateEvidence, ProofWord, Proposal, Question, Rule,
-    assess_candidate, proposal_hash,
+    Candidate, Decision, GateEvidence, ProofWord, Proposal, Rule, assess_candidate, proposal_hash,
 };
 use crate::domain::policy::Caller;
 use crate::telemetry::HealStage;
-
-/// Rounds an advisor is asked at most.
-const ROUNDS_MAX: u32 = 3;
 
 /// The outcome for one tool.
 #[derive(Debug)]
@@ -45,40 +41,30 @@ pub(super) struct Case<'c> {
 }
 
 impl Peer {
-    /// Settles one tool: the matcher's candidate first, then an advisor where that is not enough.
+    /// Settles one tool by the matcher's candidate. Where that is not enough, advisors are asked
+    /// afterwards.
     pub(super) async fn settle(
         &mut self,
         case: &Case<'_>,
-        candidate: Option<Candidate>,
+        candidate: Option<&Candidate>,
         steps: &mut Vec<String>,
     ) -> Settled {
         let worst = case.changes.iter().map(|change| change.severity).max();
         if candidate.is_none() && worst.is_none_or(|worst| worst == Severity::Low) {
             return Settled::Unaffected;
         }
-        let mut best = None;
-        if let Some(candidate) = &candidate {
+        if let Some(candidate) = candidate {
             let proposal = self.assess(case, candidate, steps).await;
             match self.weighed(case, proposal) {
-                Settled::Waits(proposal, hash) => best = Some((proposal, hash)),
                 Settled::Nothing(why) => steps.push(why),
                 settled => return settled,
             }
         }
-        if let Some((proposal, hash)) = self.ask_advisor(case, candidate.as_ref(), steps).await {
-            if proposal.gate == Decision::Auto {
-                return Settled::Heals(proposal, hash);
-            }
-            best = best.or(Some((proposal, hash)));
-        }
-        match best {
-            Some((proposal, hash)) => Settled::Waits(proposal, hash),
-            None => Settled::Nothing(unhealable(case, candidate.as_ref())),
-        }
+        Settled::Nothing(unhealable(case, candidate))
     }
 
     /// A proposal weighed by its proof, its gate and what was withdrawn before.
-    fn weighed(&self, case: &Case<'_>, proposal: Proposal) -> Settled {
+    pub(super) fn weighed(&self, case: &Case<'_>, proposal: Proposal) -> Settled {
         let hash = proposal_hash(&proposal, case.promise, case.offer);
         match (proposal.proof, proposal.gate) {
             (ProofWord::Refuted, _) | (_, Decision::None) => {
@@ -90,7 +76,7 @@ impl Peer {
     }
 
     /// The gate's word on a candidate, with paired replay where a rule asks for what it can show.
-    async fn assess(
+    pub(super) async fn assess(
         &mut self,
         case: &Case<'_>,
         candidate: &Candidate,
@@ -130,55 +116,6 @@ impl Peer {
         let proposal = assess_candidate(case.promise, case.offer, candidate, &evidence);
         steps.push(told(&proposal));
         proposal
-    }
-
-    /// Asks the advisor about what the matcher left open, at most three rounds.
-    async fn ask_advisor(
-        &mut self,
-        case: &Case<'_>,
-        candidate: Option<&Candidate>,
-        steps: &mut Vec<String>,
-    ) -> Option<(Proposal, Digest)> {
-        let advisor = self.shared.advisor.clone()?;
-        let question = Question::about(case.promise, case.offer, case.promised.name(), candidate);
-        let mut refutation: Option<String> = None;
-        let mut best = None;
-        for round in 1..=ROUNDS_MAX {
-            self.advisor_calls += 1;
-            self.shared.metrics.advisor_call();
-            self.lap(HealStage::Decide);
-            let answer = advisor
-                .propose(case.promised.name(), &question.to_json(), refutation.as_deref())
-                .await;
-            self.lap(HealStage::Advise);
-            let proposed = match answer {
-                Ok(answer) => Answer::parse(case.promised.name(), &answer),
-                Err(error) => {
-                    steps.push(format!("advisor {}: {error}", advisor.name()));
-                    break;
-                }
-            };
-            self.shared.metrics.negotiation_rounds(round);
-            let candidate = match proposed {
-                Ok(candidate) => candidate,
-                Err(fault) => {
-                    refutation = Some(fault.to_string());
-                    continue;
-                }
-            };
-            steps.push(format!("advisor {} proposed, round {round}", advisor.name()));
-            let proposal = self.assess(case, &candidate, steps).await;
-            match self.weighed(case, proposal) {
-                Settled::Heals(proposal, hash) => return Some((proposal, hash)),
-                Settled::Waits(proposal, hash) => {
-                    refutation = Some(held(&proposal));
-                    best = Some((proposal, hash));
-                }
-                Settled::Nothing(why) => refutation = Some(why),
-                Settled::Unaffected | Settled::LeftOut => {}
-            }
-        }
-        best
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::advisor::AdvisorsStatus;
 use crate::domain::drift::DriftEvent;
 use crate::domain::evidence::Record;
 use crate::domain::message::{Digest, Generation, PeerId, UnixMillis};
@@ -14,6 +15,8 @@ use crate::live::Mode;
 pub struct Status {
     /// One entry a peer.
     pub peers: Vec<PeerStatus>,
+    /// The advisors; null where none is configured.
+    pub advisors: Option<AdvisorsStatus>,
 }
 
 /// How one peer stands.

@@ -183,6 +183,7 @@ impl State {
             RecordBody::Exchanges { .. }
             | RecordBody::Exception { .. }
             | RecordBody::Reasoning { .. }
+            | RecordBody::Negotiated { .. }
             | RecordBody::Edge { .. }
             | RecordBody::Lifecycle { .. } => {}
         }

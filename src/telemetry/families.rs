@@ -4,8 +4,8 @@ use std::sync::atomic::AtomicU64;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry,
+    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 use super::histogram::PathHistogram;
@@ -52,10 +52,20 @@ pub(super) struct SlowFamilies {
     pub(super) negotiations: IntCounterVec,
     pub(super) negotiation_rounds: Histogram,
     pub(super) advisor_calls: IntCounter,
+    pub(super) advisors: AdvisorFamilies,
     pub(super) repeat_call_llm_ratio: Gauge,
     pub(super) coherence: GaugeVec,
     pub(super) expiry: GaugeVec,
     pub(super) generation: IntGaugeVec,
+}
+
+/// What is told about each advisor.
+#[derive(Debug)]
+pub(super) struct AdvisorFamilies {
+    pub(super) requests: IntCounterVec,
+    pub(super) tokens: IntCounterVec,
+    pub(super) cost: CounterVec,
+    pub(super) breaker: IntGaugeVec,
 }
 
 /// What the process tells about itself.
@@ -164,6 +174,7 @@ impl Own<'_> {
                     .buckets(vec![0.0, 1.0, 2.0, 3.0]),
             )),
             advisor_calls: self.counter("advisor_calls_total", "Times an advisor was asked."),
+            advisors: self.advisors(),
             repeat_call_llm_ratio: self
                 .gauge("repeat_call_llm_ratio", "Advisor calls per exchange after the first."),
             coherence: self.gauges("coherence_score", "Coherence score, 0 to 100."),
@@ -174,6 +185,35 @@ impl Own<'_> {
             generation: self.put(IntGaugeVec::new(
                 Opts::new("stipula_live_generation", "Generation of the snapshot in force."),
                 &["peer"],
+            )),
+        }
+    }
+
+    fn advisors(&self) -> AdvisorFamilies {
+        AdvisorFamilies {
+            requests: self.counters(
+                "advisor_requests_total",
+                "Turns of one advisor to be asked, by what came of them.",
+                &["advisor", "outcome"],
+            ),
+            tokens: self.counters(
+                "advisor_tokens_total",
+                "Tokens that an advisor read (input) and wrote (output), where unknown the most.",
+                &["advisor", "direction"],
+            ),
+            cost: self.put(CounterVec::new(
+                Opts::new(
+                    "stipula_advisor_cost_total",
+                    "What an advisor cost, in the unit of its prices.",
+                ),
+                &["advisor"],
+            )),
+            breaker: self.put(IntGaugeVec::new(
+                Opts::new(
+                    "stipula_advisor_breaker_open",
+                    "1 where an advisor is left alone because it fails, else 0.",
+                ),
+                &["advisor"],
             )),
         }
     }

@@ -102,6 +102,28 @@ label!(
 );
 
 label!(
+    /// What came of asking one advisor.
+    AdvisorOutcome {
+        /// It proposed something.
+        Answered = "answered",
+        /// It answered without a routine: declined, cut off, not JSON, or nothing to say.
+        NoRoutine = "no_routine",
+        /// What came back is no answer of its API, or too long.
+        Malformed = "malformed",
+        /// It asked to be left alone (429).
+        Limited = "limited",
+        /// No answer in time.
+        Slow = "slow",
+        /// No connection, or an HTTP status of failure.
+        Failed = "failed",
+        /// Not asked: its breaker is open.
+        Resting = "resting",
+        /// Not asked: the budget is used up.
+        Spent = "spent",
+    }
+);
+
+label!(
     /// Why an observation was dropped.
     Dropped {
         /// The ordinary lane was full.

@@ -8,7 +8,9 @@ use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, TextEncoder};
 
 use super::families::Families;
 use super::histogram::seconds;
-use super::labels::{Approval, Dropped, HealStage, Limit, NegotiationResult, ViolationKind};
+use super::labels::{
+    AdvisorOutcome, Approval, Dropped, HealStage, Limit, NegotiationResult, ViolationKind,
+};
 use crate::domain::drift::{DriftType, Severity};
 use crate::domain::message::{Code, Generation, PeerId, UnixMillis, Verdict};
 use crate::domain::negotiation::Origin;
@@ -95,6 +97,33 @@ impl Metrics {
     /// An advisor was asked.
     pub fn advisor_call(&self) {
         self.0.slow.advisor_calls.inc();
+    }
+
+    /// An advisor is configured: its series begin at zero.
+    pub fn advisor_opened(&self, advisor: &str) {
+        for outcome in AdvisorOutcome::ALL {
+            let _ = self.0.slow.advisors.requests.with_label_values(&[advisor, outcome.word()]);
+        }
+        self.advisor_spent(advisor, 0, 0, 0);
+        self.advisor_breaker(advisor, false);
+    }
+
+    /// It was an advisor's turn.
+    pub fn advisor_asked(&self, advisor: &str, outcome: AdvisorOutcome) {
+        self.0.slow.advisors.requests.with_label_values(&[advisor, outcome.word()]).inc();
+    }
+
+    /// What an answer of an advisor cost: tokens, and millionths of the unit of its prices.
+    pub fn advisor_spent(&self, advisor: &str, input: u64, output: u64, cost_micros: u64) {
+        let tokens = &self.0.slow.advisors.tokens;
+        tokens.with_label_values(&[advisor, "input"]).inc_by(input);
+        tokens.with_label_values(&[advisor, "output"]).inc_by(output);
+        self.0.slow.advisors.cost.with_label_values(&[advisor]).inc_by(seconds(cost_micros));
+    }
+
+    /// Whether an advisor is left alone.
+    pub fn advisor_breaker(&self, advisor: &str, open: bool) {
+        self.0.slow.advisors.breaker.with_label_values(&[advisor]).set(i64::from(open));
     }
 
     /// From the start to the first call that was answered, in microseconds. Later ones are ignored.

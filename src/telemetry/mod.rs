@@ -18,7 +18,9 @@ pub mod names;
 mod otlp;
 mod trace;
 
-pub use labels::{Approval, Dropped, HealStage, Limit, NegotiationResult, ViolationKind};
+pub use labels::{
+    AdvisorOutcome, Approval, Dropped, HealStage, Limit, NegotiationResult, ViolationKind,
+};
 pub use logs::{LogFormat, Settings, start_logs};
 pub use metrics::{Metrics, PeerMetrics};
 pub use otlp::TraceError;

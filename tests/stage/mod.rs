@@ -11,12 +11,14 @@
 #![allow(dead_code, unused_imports, reason = "each test program uses its own part of the stage")]
 
 mod agent;
+mod model;
 mod peer;
 mod sidecar;
 
 use std::time::Duration;
 
 pub(crate) use agent::{Agent, Said, said_to, text_of};
+pub(crate) use model::{Model, Prompt, Speech};
 pub(crate) use peer::{Answer, Asked, Peer};
 pub(crate) use sidecar::{Sidecar, cli};
 

@@ -126,6 +126,29 @@ pub enum RecordBody {
         /// In words, one line a step.
         steps: Vec<String>,
     },
+    /// RS: advisors were asked about a tool, and what that cost.
+    Negotiated {
+        /// Drift event it is about.
+        drift_id: Uuid,
+        /// The promised tool.
+        tool: String,
+        /// Whose answers were heard, by the operator's names.
+        advisors: Vec<String>,
+        /// Rounds that were begun.
+        negotiation_rounds: u32,
+        /// Requests that were sent.
+        calls: u64,
+        /// Tokens that were read.
+        input_tokens: u64,
+        /// Tokens that were written.
+        output_tokens: u64,
+        /// Money, in millionths of the unit of the prices.
+        cost_micros: u64,
+        /// How long it took, in milliseconds.
+        elapsed_ms: u64,
+        /// `applied`, `waiting`, `nothing` or `failed`.
+        result: String,
+    },
     /// RS: a proposal, with its proof and the rules that held it.
     Proposed {
         /// Drift event it answers.
@@ -170,7 +193,9 @@ impl RecordBody {
             | Self::TermsKept { .. }
             | Self::Decided { .. }
             | Self::Lifecycle { .. } => RecordKind::DLR,
-            Self::Reasoning { .. } | Self::Proposed { .. } => RecordKind::RS,
+            Self::Reasoning { .. } | Self::Negotiated { .. } | Self::Proposed { .. } => {
+                RecordKind::RS
+            }
             Self::Drift { .. } => RecordKind::DS,
             Self::Edge { .. } => RecordKind::MG,
         }
@@ -178,7 +203,7 @@ impl RecordBody {
 }
 
 /// The words that `what` can hold in this version.
-const WORDS: [&str; 11] = [
+const WORDS: [&str; 12] = [
     "sealed",
     "head_moved",
     "exchanges",
@@ -186,6 +211,7 @@ const WORDS: [&str; 11] = [
     "terms_kept",
     "decided",
     "reasoning",
+    "negotiated",
     "proposed",
     "drift",
     "edge",

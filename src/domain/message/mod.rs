@@ -4,10 +4,12 @@
 
 mod ambient;
 mod names;
+mod secret;
 mod verdict;
 
 pub use ambient::{Clock, Dice};
 pub use names::{
     Digest, Era, Generation, Millis, PeerId, Principal, RequestId, ToolName, UnixMillis,
 };
+pub use secret::Secret;
 pub use verdict::{Code, Executed, Verdict, VerdictNote};

@@ -1,3 +1,4 @@
 //! The protocols that are spoken over the transports, one room each.
 
+pub mod advisor;
 pub mod mcp;

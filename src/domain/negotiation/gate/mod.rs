@@ -11,6 +11,7 @@ mod effect;
 mod evidence;
 mod field;
 mod flow;
+mod own;
 mod pair;
 mod reply;
 mod request;
@@ -81,6 +82,7 @@ pub fn gate(input: &GateInput<'_>) -> Gated {
         let sides = request::Request::new(input, offered, discriminator);
         sides.judge(flow, &mut holds);
         reply::judge(input, offered, &mut holds);
+        own::judge(input, offered, &mut holds);
         let old = input.old_surface.tool(name).unwrap_or(input.promised);
         holds.extend(introduced_text(Some(old), offered).into_iter().map(|why| (Rule::Text, why)));
     }
