@@ -1,11 +1,12 @@
-//! The measure: a proxy that does nothing but move bytes, on hyper alone, with connections of its
-//! own to the peer.
+//! The measure: a reverse proxy that does nothing but what every one must (hop-by-hop headers, a
+//! pool of connections to the peer), on hyper alone.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use http::{Request, Response};
+use http::header::{CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -33,18 +34,29 @@ pub(crate) fn serve(peer: SocketAddr) {
 async fn forward(
     peer: SocketAddr,
     idle: Idle,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Streamed>, hyper::Error> {
+    strip(request.headers_mut());
     let pooled = idle.borrow_mut().pop();
     let mut sender = match pooled.filter(|sender| !sender.is_closed()) {
         Some(sender) => sender,
         None => dial(peer).await?,
     };
     sender.ready().await?;
-    let response = sender.send_request(request).await?;
+    let mut response = sender.send_request(request).await?;
+    strip(response.headers_mut());
     // The sender waits until the answer before it was read; it can be kept at once.
     idle.borrow_mut().insert(0, sender);
     Ok(response.map(|body| body.boxed_unsync()))
+}
+
+/// RFC 9110, 7.6.1; nobody names more of them in `Connection` here.
+fn strip(headers: &mut HeaderMap) {
+    for name in [CONNECTION, TRANSFER_ENCODING, TE, TRAILER, UPGRADE] {
+        headers.remove(name);
+    }
+    headers.remove("keep-alive");
+    headers.remove("proxy-connection");
 }
 
 async fn dial(peer: SocketAddr) -> Result<SendRequest<Incoming>, hyper::Error> {

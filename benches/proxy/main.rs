@@ -6,6 +6,9 @@
 //!   core 1:                      bare hyper · no contract · judged · judged and rewritten
 //! ```
 //!
+//! Core 0 is never left idle: to wake a virtual core that sleeps costs the waker several
+//! microseconds of its own CPU, and who is slower would pay for it more often than the bare proxy.
+//!
 //! The figure is CPU microseconds a request of the watched process, by the scheduler's account, and
 //! its ratio to the bare proxy in the same round: an absolute time holds on one machine only.
 //! `STIPULA_BENCH=smoke` is short and fails where a figure is absurd; `STIPULA_BIN` names another
@@ -77,6 +80,7 @@ fn main() {
     match argument(1) {
         "peer" => return peer::serve(argument(2).parse().expect("a number of tools")),
         "bare" => return bare::serve(argument(2).parse().expect("an address")),
+        "busy" => return process::stay_busy(),
         _ => {}
     }
     // `cargo test` runs benches too, unoptimised: nothing to measure there.
@@ -84,6 +88,7 @@ fn main() {
         return;
     }
     process::pin_self(0);
+    let _busy = process::busy(0);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(measure(&Plan::chosen()));
 }

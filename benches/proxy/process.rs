@@ -119,6 +119,36 @@ impl Process {
     }
 }
 
+/// Ends the process when it is dropped.
+pub(crate) struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Keeps a core from falling idle with a process that gives way to everybody (`SCHED_IDLE`).
+/// `None` where that class cannot be had; the figures of slow targets are higher then.
+pub(crate) fn busy(core: usize) -> Option<Ended> {
+    let mut command = Command::new("taskset");
+    command.args(["-c", &core.to_string(), "chrt", "--idle", "0"]);
+    command.arg(std::env::current_exe().ok()?).arg("busy");
+    command.stdin(Stdio::null()).spawn().ok().map(Ended)
+}
+
+/// What that process does, until its parent is gone.
+pub(crate) fn stay_busy() {
+    let parent = std::os::unix::process::parent_id();
+    while std::os::unix::process::parent_id() == parent {
+        (0..10_000_000_u64).for_each(|turn| {
+            std::hint::black_box(turn);
+        });
+    }
+}
+
 /// Keeps the load on a core.
 pub(crate) fn pin_self(core: usize) {
     let id = std::process::id().to_string();

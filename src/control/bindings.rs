@@ -14,7 +14,7 @@ use crate::domain::contract::{Schema, Sealed, Surface, Tool};
 use crate::domain::message::{Digest, ToolName};
 use crate::domain::negotiation::effectively_read_only;
 use crate::domain::routine::CompiledRoutine;
-use crate::live::{Binding, Mode, RequestSchema, ToolBinding, ToolState};
+use crate::live::{Binding, Mode, RequestSchema, Sampler, ToolBinding, ToolState};
 use crate::telemetry::Metrics;
 
 /// Compiled routines, by the contract and the tool they belong to: bounded, the least used goes.
@@ -168,7 +168,7 @@ fn bind(
         state,
         revision: life.revision,
         kept: AtomicBool::new(life.kept),
-        record: tool.hints().read_only == Some(true),
+        sampler: (tool.hints().read_only == Some(true)).then(Sampler::default),
     }
 }
 

@@ -68,9 +68,9 @@ impl Peer {
         self.note_exception(&call);
         self.note_signals(&call, seen);
         self.note_watch(&call);
-        if let Some(sample) = call.sample {
+        if let (Some(sample), Some(caller)) = (call.sample, &call.caller) {
             let keep = self.settings.recordings;
-            self.samples.keep(&call.tool, &call.caller.principal, sample, keep);
+            self.samples.keep(&call.tool, &caller.principal, sample, keep);
         }
     }
 
@@ -140,7 +140,9 @@ impl Peer {
 
     fn ask_again_for(&mut self, call: &CallFact, seen: u64) {
         self.pending.refused = true;
-        self.pending.caller = Some(std::sync::Arc::clone(&call.caller));
+        if let Some(caller) = &call.caller {
+            self.pending.caller = Some(std::sync::Arc::clone(caller));
+        }
         let since = self.pending.since_micros.get_or_insert(seen);
         *since = seen.min(*since);
     }

@@ -1,7 +1,7 @@
 //! What is in force for one peer: contract, compiled routines, compiled judges.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -104,8 +104,34 @@ pub struct ToolBinding {
     pub revision: u64,
     /// A conforming reply was seen, or this is a later version: the declared terms are promised.
     pub kept: AtomicBool,
-    /// Whether requests and replies of this tool are sampled for replay.
-    pub record: bool,
+    /// Which requests and replies of this tool are sampled for replay; `None` for none.
+    pub sampler: Option<Sampler>,
+}
+
+/// Lets the first calls of a tool be sampled and then a few each second: a replay needs recent
+/// exchanges, and a copy of every reply would be paid by every call.
+#[derive(Debug, Default)]
+pub struct Sampler {
+    /// When the next sample would be due if none had come early, in monotonic microseconds.
+    due: AtomicU64,
+}
+
+impl Sampler {
+    /// Microseconds between two samples in the long run.
+    const EVERY: u64 = 10_000;
+    /// Samples that may come early.
+    const EARLY: u64 = 64;
+
+    /// Whether the call at this moment is sampled (a leaky bucket). Two threads that ask at once may
+    /// both be told yes, which does no harm.
+    pub fn takes(&self, micros: u64) -> bool {
+        let due = self.due.load(Ordering::Relaxed).max(micros);
+        let takes = due - micros < Self::EARLY * Self::EVERY;
+        if takes {
+            self.due.store(due + Self::EVERY, Ordering::Relaxed);
+        }
+        takes
+    }
 }
 
 /// Whether a promised tool can be called, and if not, what the agent is told.

@@ -43,8 +43,9 @@ pub enum ObservationKind {
 pub struct CallFact {
     /// The promised tool.
     pub tool: ToolName,
-    /// Who called.
-    pub caller: Arc<Caller>,
+    /// Who called, where control may act as the caller: on a signal, and on a sample, which is
+    /// replayed for its own principal only.
+    pub caller: Option<Arc<Caller>>,
     /// What became of it.
     pub verdict: Verdict,
     /// Whether the reply was `isError`.

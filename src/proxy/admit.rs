@@ -1,22 +1,18 @@
 //! May it ask, and whom? A request becomes an exchange with one peer.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName};
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method as HttpMethod, Request, Uri};
 
 use super::gateway::{Lane, Proxy};
-use crate::domain::message::{Era, Executed};
-use crate::domain::policy::Caller;
+use crate::domain::message::Executed;
 use crate::telemetry::Limit;
-use crate::wire::protocol::mcp::{Envelope, EnvelopeError, Posted, Refusal, Refused};
+use crate::wire::protocol::mcp::{EnvelopeError, Posted, Refusal, Refused};
 use crate::wire::transport::body::Body;
 use crate::wire::transport::budget::{BodyPermit, CollectError, collect};
 
-use super::principal::principal;
 use super::tape::with_tape;
 
 /// A request on its way to a peer, its body unread.
@@ -100,29 +96,5 @@ impl Arrival {
             CollectError::Body(error) => Refusal::NotAMessage(error.to_string()),
         };
         Refused::plain(why, Executed::No)
-    }
-}
-
-impl Exchange {
-    /// Who calls, and with what a request made because of this one may travel.
-    pub(super) fn caller(&self, envelope: &Envelope) -> Arc<Caller> {
-        const TIES: [HeaderName; 4] = [
-            AUTHORIZATION,
-            COOKIE,
-            crate::wire::protocol::mcp::SESSION,
-            crate::wire::protocol::mcp::VERSION,
-        ];
-        let mut headers = HeaderMap::with_capacity(4);
-        for name in TIES {
-            for value in self.parts.headers.get_all(&name) {
-                headers.append(name.clone(), value.clone());
-            }
-        }
-        // A copy: a slice would keep the whole body alive in the queue.
-        let meta = match envelope.era {
-            Era::Modern => envelope.meta().map(|meta| Bytes::copy_from_slice(&meta)),
-            Era::Legacy => None,
-        };
-        Arc::new(Caller { principal: principal(&headers), era: envelope.era, headers, meta })
     }
 }

@@ -38,12 +38,13 @@ pub(super) async fn ask(call: &mut Call, outgoing: Outgoing) -> Result<Raw, Refu
     let invoked = call.step(names::INVOKE);
     let attempt = invoked.as_ref().map(|step| step.external(call.lane.id()));
     if let Some(attempt) = &attempt {
-        attempt.inject(&mut headers);
+        attempt.inject(headers.get_or_insert_with(|| call.headers.clone()));
         text = traced::told(&text, call.lane.settings().document, attempt);
     }
     call.asked = Some(asked);
     call.times.sent_at = call.lane.micros();
     let again = call.bond.tool.read_only;
+    let headers = headers.as_ref().unwrap_or(&call.headers);
     let sent = forward::ask(&call.lane, &call.parts, headers, text, again).await;
     let response = match sent {
         Ok(response) => response,

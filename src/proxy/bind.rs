@@ -5,10 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::domain::message::Generation;
-use crate::domain::policy::Caller;
 use crate::live::{Binding, ObservationKind, Snapshot, ToolBinding};
+use crate::wire::protocol::mcp::Envelope;
 
+use super::admit::Exchange;
 use super::gateway::Lane;
+use super::principal::caller;
 use super::report;
 
 /// What is in force for the peer of one attempt.
@@ -75,14 +77,19 @@ pub(super) async fn newer(lane: &Lane, seen: Generation, within: Duration) -> Op
 
 /// The first listing or call of an agent seals what it is shown: tells control, and waits for the
 /// seal. Who comes while it is under way waits with it; who comes later passes unbound.
-pub(super) async fn first_use(lane: &Lane, caller: &Arc<Caller>, mut seen: InForce) -> InForce {
+pub(super) async fn first_use(
+    exchange: &Exchange,
+    envelope: &Envelope,
+    mut seen: InForce,
+) -> InForce {
+    let lane = &exchange.lane;
     let Some(binding) = seen.binding.clone() else { return seen };
     if binding.contract.is_some() || !lane.gate().peer.seal_on_first_use {
         return seen;
     }
     lane.doors().metrics.cache(false);
     if !binding.first_use_told.swap(true, Ordering::AcqRel) {
-        let kind = ObservationKind::FirstUse(Arc::clone(caller));
+        let kind = ObservationKind::FirstUse(caller(&exchange.parts.headers, envelope));
         if !report::reserved(lane, seen.generation, kind) {
             binding.first_use_told.store(false, Ordering::Release);
             return seen;

@@ -1,7 +1,5 @@
 //! A `tools/call` under contract, with all it takes to try it once more.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::header::HeaderMap;
 use http::request::Parts;
@@ -9,8 +7,8 @@ use http::request::Parts;
 use super::admit::Exchange;
 use super::bind::Bond;
 use super::gateway::Lane;
+use super::judge::Manner;
 use crate::domain::message::{Code, Executed, ToolName, Verdict, VerdictNote};
-use crate::domain::policy::Caller;
 use crate::live::{Mode, ToolState};
 use crate::telemetry::{ExchangeSpan, StepSpan};
 use crate::wire::protocol::mcp::{Envelope, Refusal, Refused};
@@ -21,7 +19,6 @@ use crate::wire::transport::budget::BodyPermit;
 pub(super) struct Call {
     pub(super) lane: Lane,
     pub(super) envelope: Envelope,
-    pub(super) caller: Arc<Caller>,
     pub(super) bond: Bond,
     /// Method and URI; the headers stand apart.
     pub(super) parts: Parts,
@@ -65,7 +62,6 @@ impl Call {
     pub(super) fn new(
         exchange: Exchange,
         envelope: Envelope,
-        caller: Arc<Caller>,
         bond: Bond,
         span: Option<ExchangeSpan>,
     ) -> Self {
@@ -75,7 +71,6 @@ impl Call {
         Self {
             lane,
             envelope,
-            caller,
             bond,
             parts,
             headers,
@@ -91,6 +86,13 @@ impl Call {
     /// The request's id, as it came; a `tools/call` without one is not admitted.
     pub(super) fn id(&self) -> &str {
         self.envelope.id().unwrap_or("null")
+    }
+
+    /// How an answer to it is judged.
+    pub(super) fn manner(&self) -> Manner {
+        let sampler = self.bond.tool.sampler.as_ref();
+        let sampled = sampler.is_some_and(|sampler| sampler.takes(self.times.sent_at));
+        Manner { limits: self.lane.settings().document, sampled }
     }
 
     /// A step of this call, as a span; it ends when it is dropped.

@@ -321,7 +321,7 @@ async fn healed_reply(
     let Waited::Changed(bond) = hold(call, Some(ticket)).await else { return Err(None) };
     call.bond = bond;
     call.told = false;
-    let judged = judge(&call.bond, call.id(), text, call.lane.settings().document);
+    let judged = judge(&call.bond, call.id(), text, call.manner());
     let told = Ended {
         held_promise: judged.held_promise,
         structured: judged.structured,

@@ -39,34 +39,36 @@ pub(super) async fn stream(
 pub(super) async fn ask(
     lane: &Lane,
     parts: &Parts,
-    mut headers: HeaderMap,
+    headers: &HeaderMap,
     text: Bytes,
     again: bool,
 ) -> Result<Response<Body>, SendError> {
     let (sessions, now) = (&lane.gateway().sessions, lane.doors().clock.now());
-    let session = sessions.of(lane.id(), &headers, now).filter(|_| again);
-    let kept = session.map(|session| (session, headers.clone()));
-    sessions.redirect(lane.id(), &mut headers, now);
-    let tried = headers.get(SESSION).cloned();
-    let answer = lane.upstream().send(request(parts, headers, text.clone())).await?;
-    let Some((session, mut headers)) = kept else { return Ok(answer) };
-    if answer.status() != StatusCode::NOT_FOUND {
+    let session = sessions.used(lane.id(), headers, now);
+    let mut sent = headers.clone();
+    sessions.redirect(lane.id(), &mut sent, now);
+    let tried = sent.get(SESSION).cloned();
+    let answer = lane.upstream().send(request(parts, sent, text.clone())).await?;
+    if !again || answer.status() != StatusCode::NOT_FOUND {
         return Ok(answer);
     }
+    let own = session.filter(|session| session.is_of(headers));
+    let Some(session) = own else { return Ok(answer) };
     let _one = session.renewing.lock().await;
     if session.successor().is_none() || session.successor() == tried {
-        let Some(successor) =
-            handshake(lane, parts, &headers, &session.handshake, session.result).await
-        else {
+        // Apart, because few requests do it and all of them would carry the room for it.
+        let opened = handshake(lane, parts, headers, &session.handshake, session.result);
+        let Some(successor) = Box::pin(opened).await else {
             return Ok(answer);
         };
         sessions.renew(&session, successor);
     }
+    let mut sent = headers.clone();
     if let Some(successor) = session.successor() {
-        headers.insert(SESSION, successor);
+        sent.insert(SESSION, successor);
     }
     drop(answer);
-    lane.upstream().send(request(parts, headers, text)).await
+    lane.upstream().send(request(parts, sent, text)).await
 }
 
 fn request(parts: &Parts, headers: HeaderMap, text: Bytes) -> Request<Body> {

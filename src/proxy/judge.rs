@@ -61,10 +61,19 @@ impl Judged {
     }
 }
 
+/// How a message is judged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    /// How much it may hold.
+    pub(super) limits: Limits,
+    /// `structuredContent` is copied out for the recordings.
+    pub(super) sampled: bool,
+}
+
 /// Judges one message of the answer to the request with this id.
-pub(super) fn judge(bond: &Bond, id: &str, text: &Bytes, limits: Limits) -> Judged {
+pub(super) fn judge(bond: &Bond, id: &str, text: &Bytes, manner: Manner) -> Judged {
     with_tape(|tape| {
-        let document = match tape.read(text, limits) {
+        let document = match tape.read(text, manner.limits) {
             Ok(document) => document,
             Err(error) => return Judged::plain(Finding::Malformed(error.to_string())),
         };
@@ -86,7 +95,7 @@ pub(super) fn judge(bond: &Bond, id: &str, text: &Bytes, limits: Limits) -> Judg
                 coded(bond, document.text(), reply, judged)
             }
             Ok(Incoming::Reply(Reply::Result(result))) => match result.result_type {
-                ResultType::Complete => complete(bond, document.text(), result, limits),
+                ResultType::Complete => complete(bond, document.text(), result, manner),
                 ResultType::InputRequired => {
                     let state = result.result.get("requestState").and_then(Item::as_str);
                     Judged { next_round: state.map(Into::into), ..Judged::plain(Finding::Kept) }
@@ -122,7 +131,7 @@ fn coded(bond: &Bond, text: &str, reply: Reply<'_>, judged: Judged) -> Judged {
     }
 }
 
-fn complete(bond: &Bond, text: &str, result: CallResult<'_>, limits: Limits) -> Judged {
+fn complete(bond: &Bond, text: &str, result: CallResult<'_>, manner: Manner) -> Judged {
     let tool = &bond.tool;
     let promised = tool.reply.as_deref();
     let carried = match (&tool.routine, result.structured) {
@@ -135,13 +144,13 @@ fn complete(bond: &Bond, text: &str, result: CallResult<'_>, limits: Limits) -> 
         }
         _ => None,
     };
-    let sampled = |bytes: &[u8]| tool.record.then(|| Bytes::copy_from_slice(bytes));
+    let sampled = |bytes: &[u8]| manner.sampled.then(|| Bytes::copy_from_slice(bytes));
     let mended = match carried {
         None => None,
         Some(Err(violation)) => Some(Err(vec![violation])),
         // Nothing to mend: the bytes that came are judged.
         Some(Ok(out)) if result.structured.is_some_and(|came| came.raw().as_bytes() == out) => None,
-        Some(Ok(out)) => Some(match held(promised, &out, limits) {
+        Some(Ok(out)) => Some(match held(promised, &out, manner.limits) {
             Ok(()) => Ok(out),
             Err(violations) => Err(violations),
         }),

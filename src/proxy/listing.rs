@@ -10,6 +10,7 @@ use super::bind::InForce;
 use super::events::through;
 use super::forward::{self, is_event_stream};
 use super::gateway::Lane;
+use super::principal::caller;
 use super::relay::unreachable;
 use super::release;
 use super::report;
@@ -38,11 +39,10 @@ pub(super) async fn list(
     exchange: Exchange,
     envelope: &Envelope,
     seen: &InForce,
-    caller: Arc<Caller>,
 ) -> Response<Body> {
-    let Exchange { lane, mut parts, text, .. } = exchange;
-    let headers = std::mem::take(&mut parts.headers);
-    let response = match forward::ask(&lane, &parts, headers, text, true).await {
+    let caller = caller(&exchange.parts.headers, envelope);
+    let Exchange { lane, parts, text, .. } = exchange;
+    let response = match forward::ask(&lane, &parts, &parts.headers, text, true).await {
         Ok(response) => response,
         Err(error) => return unreachable(Some(envelope), &error),
     };

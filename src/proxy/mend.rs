@@ -14,7 +14,8 @@ use crate::wire::protocol::mcp::{Refusal, check, derive};
 /// A request that is ready to be sent.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    pub(super) headers: HeaderMap,
+    /// Where they are not the agent's own.
+    pub(super) headers: Option<HeaderMap>,
     pub(super) text: Bytes,
     pub(super) asked: Asked,
 }
@@ -39,7 +40,7 @@ pub(super) fn mirrored(call: &Call) -> Result<(), Refusal> {
 pub(super) fn request(call: &Call) -> Result<Outgoing, Refusal> {
     let tool = &call.bond.tool;
     let untouched = Outgoing {
-        headers: call.headers.clone(),
+        headers: None,
         text: call.envelope.text().clone(),
         asked: Asked {
             tool: tool.name.clone(),
@@ -58,11 +59,12 @@ pub(super) fn request(call: &Call) -> Result<Outgoing, Refusal> {
     let offered = tool.mirrored.get(&outgoing.asked.tool).map_or(&[][..], Vec::as_slice);
     let same = !outgoing.asked.mapped && offered == tool.shown_headers;
     if call.envelope.era == Era::Modern && !same {
-        let (headers, name) = (&mut outgoing.headers, outgoing.asked.tool.as_str());
+        let (mut headers, name) = (call.headers.clone(), outgoing.asked.tool.as_str());
         let arguments = outgoing.asked.arguments.clone().unwrap_or_default();
         read(&arguments, limits, |arguments| {
-            derive(headers, name, arguments, &tool.shown_headers, offered);
+            derive(&mut headers, name, arguments, &tool.shown_headers, offered);
         });
+        outgoing.headers = Some(headers);
     }
     Ok(outgoing)
 }

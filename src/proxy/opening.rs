@@ -23,9 +23,8 @@ struct Opening {
 
 /// Lets a handshake through.
 pub(super) async fn initialize(exchange: Exchange, envelope: &Envelope) -> Response<Body> {
-    let Exchange { lane, mut parts, text, .. } = exchange;
-    let headers = std::mem::take(&mut parts.headers);
-    let sent = forward::ask(&lane, &parts, headers.clone(), text.clone(), false).await;
+    let Exchange { lane, parts, text, .. } = exchange;
+    let sent = forward::ask(&lane, &parts, &parts.headers, text.clone(), false).await;
     let response = match sent {
         Ok(response) => response,
         Err(error) => return unreachable(Some(envelope), &error),
@@ -35,7 +34,7 @@ pub(super) async fn initialize(exchange: Exchange, envelope: &Envelope) -> Respo
         return response;
     }
     let limit = lane.settings().reply_bytes;
-    let opening = Opening { lane, headers, given, handshake: text };
+    let opening = Opening { lane, headers: parts.headers, given, handshake: text };
     if is_event_stream(response.headers()) {
         return through(response, limit, move |text| {
             opening.remember(text);

@@ -1,10 +1,33 @@
 //! Who calls, by what it shows.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::{AUTHORIZATION, HeaderMap};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName};
 
-use crate::domain::message::{Digest, Principal};
+use crate::domain::message::{Digest, Era, Principal};
+use crate::domain::policy::Caller;
+use crate::wire::protocol::mcp::{Envelope, SESSION, VERSION};
+
+/// Who calls, and with what a request made because of this one may travel. Most calls need none:
+/// ask only where control is to act as the caller.
+pub(super) fn caller(headers: &HeaderMap, envelope: &Envelope) -> Arc<Caller> {
+    const TIES: [HeaderName; 4] = [AUTHORIZATION, COOKIE, SESSION, VERSION];
+    let mut ties = HeaderMap::with_capacity(TIES.len());
+    for name in TIES {
+        for value in headers.get_all(&name) {
+            ties.append(name.clone(), value.clone());
+        }
+    }
+    // A copy: a slice would keep the whole body alive in the queue.
+    let meta = match envelope.era {
+        Era::Modern => envelope.meta().map(|meta| Bytes::copy_from_slice(&meta)),
+        Era::Legacy => None,
+    };
+    Arc::new(Caller { principal: principal(&ties), era: envelope.era, headers: ties, meta })
+}
 
 /// Who shows these headers: issuer and subject of a JWT, so that a renewed token is nobody new; else
 /// the digest of `Authorization`; else anonymous. It is a name for the record, not a check: the

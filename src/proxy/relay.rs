@@ -22,8 +22,7 @@ pub(super) async fn stream(arrival: Arrival) -> Response<Body> {
     let Arrival { lane, parts, body } = arrival;
     let listens = parts.method == HttpMethod::GET;
     let sent = if listens {
-        let headers = parts.headers.clone();
-        forward::ask(&lane, &parts, headers, Bytes::new(), true).await
+        forward::ask(&lane, &parts, &parts.headers, Bytes::new(), true).await
     } else {
         forward::stream(&lane, parts, body).await
     };
@@ -40,9 +39,8 @@ pub(super) async fn message(
     envelope: Option<&Envelope>,
     again: bool,
 ) -> Response<Body> {
-    let Exchange { lane, mut parts, text, permit, .. } = exchange;
-    let headers = std::mem::take(&mut parts.headers);
-    let sent = forward::ask(&lane, &parts, headers, text, again).await;
+    let Exchange { lane, parts, text, permit, .. } = exchange;
+    let sent = forward::ask(&lane, &parts, &parts.headers, text, again).await;
     drop(permit);
     match sent {
         Ok(response) => watched(&lane, response),

@@ -1,11 +1,10 @@
 //! Tells the control plane what was seen, and the numbers what became of it.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use super::call::Call;
 use super::gateway::Lane;
+use super::principal::caller;
 use super::traced;
 use crate::domain::contract::Violation;
 use crate::domain::message::{Digest, Executed, Generation, Verdict};
@@ -81,17 +80,19 @@ pub(super) fn call(call: &Call, ended: Ended) -> bool {
             traced::ended(call, &ended)
         }
     };
-    let arguments = call.envelope.arguments().filter(|_| tool.record && ended.structured.is_some());
+    let arguments = call.envelope.arguments().filter(|_| ended.structured.is_some());
     let sample = arguments.map(|arguments| Sample {
         arguments: Bytes::copy_from_slice(&arguments),
         structured: ended.structured,
     });
+    let signals = named || ended.rejection.is_some() || !ended.violations.is_empty();
+    let acted_as = (signals || sample.is_some()).then(|| caller(&call.headers, &call.envelope));
     let mapped = call.asked.as_ref().is_some_and(|asked| asked.mapped);
     // A fault counts once against the routine that it went through.
     let through = !call.told && (mapped || ended.verdict == Verdict::Mended);
     let kind = ObservationKind::Call(CallFact {
         tool: tool.name.clone(),
-        caller: Arc::clone(&call.caller),
+        caller: acted_as,
         verdict: ended.verdict,
         is_error: ended.is_error,
         executed: ended.executed,

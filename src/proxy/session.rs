@@ -9,21 +9,30 @@ use http::header::HeaderValue;
 use quick_cache::sync::Cache;
 
 use super::principal::principal;
-use crate::domain::message::{Digest, Millis, PeerId, UnixMillis};
+use crate::domain::message::{Digest, Millis, PeerId, Principal, UnixMillis};
 use crate::wire::protocol::mcp::SESSION;
 
-/// Sessions by peer, principal and session id: an id alone opens nothing for another caller.
+/// Sessions by peer and session id. Who opened one is asked where it is opened again or ended: an id
+/// alone does neither for another caller.
 #[derive(Debug)]
 pub(super) struct Sessions {
-    known: Cache<Digest, Arc<Session>>,
+    known: Cache<Key, Arc<Session>>,
     /// Some session was opened again; before that no request needs a look-up.
     renewed: AtomicBool,
     ttl: Millis,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    peer: PeerId,
+    session: HeaderValue,
+}
+
 /// One session as its client opened it.
 #[derive(Debug)]
 pub(super) struct Session {
+    /// Who opened it.
+    principal: Principal,
     /// The client's own `initialize`.
     pub(super) handshake: Bytes,
     /// Digest of the peer's `result`: a peer that answers otherwise is not the one it was.
@@ -36,6 +45,11 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// Whether the caller with these headers opened it.
+    pub(super) fn is_of(&self, headers: &HeaderMap) -> bool {
+        self.principal == principal(headers)
+    }
+
     /// The id that the peer gave to the session that stands in for this one.
     pub(super) fn successor(&self) -> Option<HeaderValue> {
         self.successor.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -47,14 +61,14 @@ impl Sessions {
         Self { known: Cache::new(room), renewed: AtomicBool::new(false), ttl: Millis(ttl_ms) }
     }
 
-    /// The session that these headers belong to; it is used by that.
-    pub(super) fn of(
+    /// A request of this session passes: it is used by that. `None` where it is not known.
+    pub(super) fn used(
         &self,
         peer: &PeerId,
         headers: &HeaderMap,
         now: UnixMillis,
     ) -> Option<Arc<Session>> {
-        let session = self.known.get(&key(peer, headers, headers.get(SESSION)?))?;
+        let session = self.known.get(&key(peer, headers)?)?;
         let used = UnixMillis(session.used.load(Ordering::Relaxed));
         if now.since(used).0 > self.ttl.0 {
             return None;
@@ -68,7 +82,7 @@ impl Sessions {
         if !self.renewed.load(Ordering::Acquire) {
             return;
         }
-        let session = self.of(peer, headers, now);
+        let session = self.used(peer, headers, now).filter(|session| session.is_of(headers));
         if let Some(successor) = session.and_then(|session| session.successor()) {
             headers.insert(SESSION, successor);
         }
@@ -77,9 +91,10 @@ impl Sessions {
     /// As [`Self::redirect`], for the request with which a client ends its session: that one is not
     /// opened again.
     pub(super) fn end(&self, peer: &PeerId, headers: &mut HeaderMap, now: UnixMillis) {
-        let ended = headers.get(SESSION).map(|session| key(peer, headers, session));
+        let ended = key(peer, headers);
+        let own = self.used(peer, headers, now).is_some_and(|session| session.is_of(headers));
         self.redirect(peer, headers, now);
-        if let Some(ended) = ended {
+        if let Some(ended) = ended.filter(|_| own) {
             self.known.remove(&ended);
         }
     }
@@ -94,14 +109,17 @@ impl Sessions {
         result: Digest,
         now: UnixMillis,
     ) {
+        // A copy: the header is a slice of all that its connection had read.
+        let Ok(id) = HeaderValue::from_bytes(given.as_bytes()) else { return };
         let session = Session {
+            principal: principal(headers),
             handshake,
             result,
             used: AtomicU64::new(now.0),
             successor: Mutex::new(None),
             renewing: tokio::sync::Mutex::new(()),
         };
-        self.known.insert(key(peer, headers, given), Arc::new(session));
+        self.known.insert(Key { peer: peer.clone(), session: id }, Arc::new(session));
     }
 
     /// Names the session that stands in for this one from now on.
@@ -111,14 +129,8 @@ impl Sessions {
     }
 }
 
-fn key(peer: &PeerId, headers: &HeaderMap, session: &HeaderValue) -> Digest {
-    let principal = principal(headers);
-    let mut text = Vec::new();
-    for part in [peer.as_str().as_bytes(), principal.as_str().as_bytes(), session.as_bytes()] {
-        text.extend_from_slice(part);
-        text.push(0);
-    }
-    Digest::of(&text)
+fn key(peer: &PeerId, headers: &HeaderMap) -> Option<Key> {
+    Some(Key { peer: peer.clone(), session: headers.get(SESSION)?.clone() })
 }
 
 #[cfg(test)]
@@ -136,7 +148,7 @@ mod tests {
             sessions.remember(&peer, &headers, &id, Bytes::new(), result, UnixMillis(at));
         };
         headers.insert(SESSION, id.clone());
-        let known = |at| sessions.of(&peer, &headers, UnixMillis(at)).is_some();
+        let known = |at| sessions.used(&peer, &headers, UnixMillis(at)).is_some();
         open(0);
         for (at, expected) in
             [(900, true), (1_800, true), (2_700, true), (3_701, false), (3_702, false)]
@@ -145,6 +157,10 @@ mod tests {
         }
         open(4_000);
         assert!(known(4_000));
+        let mut other = headers.clone();
+        other.insert(http::header::AUTHORIZATION, HeaderValue::from_static("Bearer other"));
+        sessions.end(&peer, &mut other, UnixMillis(4_000));
+        assert!(known(4_000), "another caller ends nothing");
         sessions.end(&peer, &mut headers.clone(), UnixMillis(4_000));
         assert!(!known(4_000));
     }

@@ -61,12 +61,11 @@ async fn one(exchange: Exchange, envelope: Envelope, seen: InForce) -> Response<
         (Shape::Request, Method::ToolsCall) => {
             let span = traced::started(&exchange, &envelope);
             let received = span.as_ref().map(|span| span.child(names::RECEIVE));
-            let caller = exchange.caller(&envelope);
-            let seen = bind::first_use(&exchange.lane, &caller, seen).await;
+            let seen = bind::first_use(&exchange, &envelope, seen).await;
             drop(received);
             match seen.tool(envelope.name.as_deref()) {
                 Bound::Tool(bond) => {
-                    let call = Call::new(exchange, envelope, caller, bond, span);
+                    let call = Call::new(exchange, envelope, bond, span);
                     called(call).await
                 }
                 Bound::Hidden => {
@@ -82,9 +81,8 @@ async fn one(exchange: Exchange, envelope: Envelope, seen: InForce) -> Response<
             }
         }
         (Shape::Request, Method::ToolsList) => {
-            let caller = exchange.caller(&envelope);
-            let seen = bind::first_use(&exchange.lane, &caller, seen).await;
-            listing::list(exchange, &envelope, &seen, caller).await
+            let seen = bind::first_use(&exchange, &envelope, seen).await;
+            listing::list(exchange, &envelope, &seen).await
         }
         (Shape::Request, Method::Initialize) => opening::initialize(exchange, &envelope).await,
         _ => relay::message(exchange, Some(&envelope), true).await,
@@ -165,11 +163,11 @@ async fn judged(call: &Call, text: &Bytes) -> Judged {
     let _step = call.step(names::VALIDATE);
     let settings = call.lane.settings();
     let judged = if text.len() <= settings.offload_bytes {
-        judge(&call.bond, call.id(), text, settings.document)
+        judge(&call.bond, call.id(), text, call.manner())
     } else {
         let (bond, id, text) = (call.bond.clone(), call.id().to_owned(), text.clone());
-        let limits = settings.document;
-        let judged = tokio::task::spawn_blocking(move || judge(&bond, &id, &text, limits)).await;
+        let manner = call.manner();
+        let judged = tokio::task::spawn_blocking(move || judge(&bond, &id, &text, manner)).await;
         let failed = |_| Judged::plain(Finding::Malformed("it could not be judged".into()));
         judged.unwrap_or_else(failed)
     };

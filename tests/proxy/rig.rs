@@ -16,7 +16,7 @@ use stipula::domain::contract::{
 use stipula::domain::message::{Clock, Generation, Millis, PeerId, ToolName, UnixMillis};
 use stipula::domain::routine::{CompiledRoutine, ToolRoutine};
 use stipula::live::{
-    Binding, CallFact, Mode, Observation, ObservationKind, Observations, RequestSchema,
+    Binding, CallFact, Mode, Observation, ObservationKind, Observations, RequestSchema, Sampler,
     Switchboard, ToolBinding, ToolState,
 };
 use stipula::proxy::{Doors, Gateway, Peer, Proxy, Settings};
@@ -420,7 +420,7 @@ pub(crate) fn tool() -> ToolBinding {
         state: ToolState::Sound,
         revision: 1,
         kept: AtomicBool::new(true),
-        record: true,
+        sampler: Some(Sampler::default()),
     }
 }
 

@@ -114,7 +114,8 @@ impl Upstream {
                 Err(failed) => return Err(failed.into()),
             }
         }
-        let fresh = dial::dial(&self.endpoint).await?;
+        // Apart, because few requests dial and all of them would carry the room for it.
+        let fresh = Box::pin(dial::dial(&self.endpoint)).await?;
         if let Connection::Http2(sender) = &fresh {
             self.pool.share(sender.clone());
         }
