@@ -83,6 +83,24 @@ impl<'t> Document<'t> {
     pub(super) fn item(self, at: u32) -> Item<'t> {
         Item { document: self, at }
     }
+
+    /// The place after the value at this one and all that is in it.
+    #[inline]
+    pub(super) fn after(self, at: u32) -> u32 {
+        self.tape.nodes[at as usize].next
+    }
+
+    /// What the key at a place says, lone surrogates as U+FFFD.
+    #[inline]
+    pub(super) fn name(self, at: u32) -> Cow<'t, str> {
+        let node = self.tape.nodes[at as usize];
+        let inside = node.start as usize + 1..node.end as usize - 1;
+        let content = self.text.get(inside).unwrap_or_default();
+        match node.has(Marks::ESCAPED) {
+            true => Cow::Owned(unescape(content)),
+            false => Cow::Borrowed(content),
+        }
+    }
 }
 
 /// One value in a document.

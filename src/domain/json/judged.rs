@@ -8,7 +8,7 @@ use jsonschema::JsonType;
 use jsonschema::json::{Array, Json, JsonNumber, Node, NodeIdentity, Object};
 use serde_json::{Number, Value};
 
-use super::document::{Document, Item, Items, Members, to_number};
+use super::document::{Document, Item, to_number};
 use super::node::Kind;
 use super::number::Decimal;
 
@@ -329,15 +329,39 @@ impl<'a> Object<'a, InPlace> for JudgedObject<'a> {
 
     #[inline]
     fn members(&self) -> JudgedMembers<'a> {
-        JudgedMembers { members: self.item.members(), court: self.court }
+        JudgedMembers { rest: Rest::of(self.item, self.court) }
+    }
+}
+
+/// The values inside a container that are still to come: places alone, because a walk over members
+/// is most of what a judgement does.
+#[derive(Clone, Debug)]
+struct Rest<'a> {
+    at: u32,
+    end: u32,
+    court: &'a Court<'a>,
+}
+
+impl<'a> Rest<'a> {
+    #[inline]
+    fn of(container: Item<'a>, court: &'a Court<'a>) -> Self {
+        let at = container.place();
+        Self { at: at + 1, end: court.document.after(at), court }
+    }
+
+    /// The value at `at`, and all that is in it left behind.
+    #[inline]
+    fn take(&mut self, at: u32) -> Judged<'a> {
+        self.court.burn(1);
+        self.at = self.court.document.after(at);
+        Judged(What::Item(at, self.court))
     }
 }
 
 /// Members under judgement.
 #[derive(Clone, Debug)]
 pub struct JudgedMembers<'a> {
-    members: Members<'a>,
-    court: &'a Court<'a>,
+    rest: Rest<'a>,
 }
 
 impl<'a> Iterator for JudgedMembers<'a> {
@@ -345,9 +369,12 @@ impl<'a> Iterator for JudgedMembers<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let (key, value) = self.members.next()?;
-        self.court.burn(1);
-        Some((key.lossy(), Judged::new(value, self.court)))
+        let key = self.rest.at;
+        if key >= self.rest.end {
+            return None;
+        }
+        // The value stands right after its key.
+        Some((self.rest.court.document.name(key), self.rest.take(key + 1)))
     }
 }
 
@@ -368,7 +395,7 @@ impl<'a> Array<'a, InPlace> for JudgedArray<'a> {
 
     #[inline]
     fn elements(&self) -> JudgedItems<'a> {
-        JudgedItems { items: self.item.items(), court: self.court }
+        JudgedItems { rest: Rest::of(self.item, self.court) }
     }
 
     fn is_unique(&self) -> bool {
@@ -382,8 +409,7 @@ impl<'a> Array<'a, InPlace> for JudgedArray<'a> {
 /// Items under judgement.
 #[derive(Clone, Debug)]
 pub struct JudgedItems<'a> {
-    items: Items<'a>,
-    court: &'a Court<'a>,
+    rest: Rest<'a>,
 }
 
 impl<'a> Iterator for JudgedItems<'a> {
@@ -391,9 +417,7 @@ impl<'a> Iterator for JudgedItems<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Judged<'a>> {
-        let item = self.items.next()?;
-        self.court.burn(1);
-        Some(Judged::new(item, self.court))
+        (self.rest.at < self.rest.end).then(|| self.rest.take(self.rest.at))
     }
 }
 
