@@ -10,6 +10,7 @@ use quick_cache::sync::Cache;
 
 use super::bind::Bond;
 use super::call::Call;
+use super::principal::principal;
 use crate::domain::message::{Digest, Millis, PeerId, Principal, ToolName, UnixMillis};
 
 /// Rounds that are remembered; the one that is asked for least gives way.
@@ -60,7 +61,7 @@ pub(super) fn rejoin(call: &mut Call) {
 }
 
 fn key(call: &Call, state: &str) -> Digest {
-    digest(call.lane.id(), &call.caller.principal, &call.bond.tool.name, state)
+    digest(call.lane.id(), &principal(&call.headers), &call.bond.tool.name, state)
 }
 
 fn digest(peer: &PeerId, principal: &Principal, tool: &ToolName, state: &str) -> Digest {
