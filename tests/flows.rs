@@ -349,9 +349,6 @@ fn holds(seed: u64) -> bool {
             look_at_reply(&world, &offered, &mended);
         }
     }));
-    if looked.is_err() {
-        eprintln!("seed {seed}: {}", json!(proposal));
-    }
-    assert!(looked.is_ok(), "seed {seed} went live and should not");
+    assert!(looked.is_ok(), "seed {seed} went live and should not: {}", json!(proposal));
     true
 }
