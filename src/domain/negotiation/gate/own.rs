@@ -1,5 +1,5 @@
-//! What a routine says by itself, beside moving values: words that an agent would read, error codes,
-//! refusals. Whoever proposes is a stranger here too.
+//! What a routine says by itself, beside moving values: refusals, and the words that an agent would
+//! read there. Whoever proposes is a stranger here too.
 
 use serde_json::{Value, json};
 
@@ -13,13 +13,9 @@ use crate::domain::routine::Op;
 /// Longest reason of a refusal that goes without a person, in characters.
 const REASON_CHARS: usize = 160;
 
-/// Holds what the routine itself says against rules 5, 7 and 8.
+/// Holds what the routine itself says against rules 5 and 7.
 pub(super) fn judge(input: &GateInput<'_>, offered: &Tool, holds: &mut Vec<Hold>) {
     let routine = &input.candidate.routine;
-    if !routine.errors.is_empty() {
-        let why = "an error code is replaced, and nothing shows that it means the same";
-        holds.push((Rule::NothingMadeUp, why.to_owned()));
-    }
     let (promise, offer) = (input_schema(input.promised), input_schema(offered));
     for (at, values, reason) in
         refusals(&routine.request).into_iter().chain(refusals(&routine.reply))
