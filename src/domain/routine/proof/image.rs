@@ -6,7 +6,9 @@
 use jsonptr::Pointer;
 use serde_json::{Value, json};
 
-use super::place::{Place, Presence, change, is_object, look, plain, requires, settle, take};
+use super::place::{
+    Place, Presence, change, is_object, look, plain, requires, settle, shuts_out, take,
+};
 use super::values::{cast, clamped, finite, minus, narrowed, one_of, scaled};
 use crate::domain::contract::closed;
 use crate::domain::routine::{CaseArm, Op, without};
@@ -381,11 +383,14 @@ fn refuse_if(mut way: Way, at: &Pointer, allowed: Option<&[Value]>) -> Result<Ve
 }
 
 /// What does not fit is refused, so that what is left fits: the schema itself, over declared members.
+/// The call is held against the open schema, so where that declares fewer members than stand there
+/// nothing is known but what was known before.
 fn refuse_unless(root: &mut Value, at: &Pointer, fits: &Value) -> Result<(), Why> {
-    if look(root, at)?.presence == Presence::Never {
+    let place = look(root, at)?;
+    let fits = closed(fits);
+    if place.presence == Presence::Never || shuts_out(&fits, &place.schema) {
         return Ok(());
     }
-    let fits = closed(fits);
     change(root, at, |slot| *slot = fits)
 }
 

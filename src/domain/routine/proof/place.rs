@@ -93,6 +93,45 @@ fn is_scalar(schema: &Value) -> bool {
     }
 }
 
+/// Whether a schema forbids, by being closed, a member that `known` declares or leaves open.
+pub(super) fn shuts_out(schema: &Value, known: &Value) -> bool {
+    if is_scalar(schema) || is_scalar(known) || schema == known {
+        return false;
+    }
+    if plain(schema).is_none() || plain(known).is_none() {
+        return closes_something(schema) && !is_list_of_scalars(known);
+    }
+    let shut = schema.get("additionalProperties") == Some(&json!(false));
+    let open = known.get("additionalProperties") != Some(&json!(false));
+    let Some(declared) = known.get("properties").and_then(Value::as_object) else {
+        return open && closes_something(schema);
+    };
+    if shut && (open || known.get("patternProperties").is_some()) {
+        return true;
+    }
+    declared.iter().any(|(name, known)| {
+        let schema = schema.get("properties").and_then(|known| known.get(name));
+        schema.map_or(shut, |schema| shuts_out(schema, known))
+    })
+}
+
+fn closes_something(schema: &Value) -> bool {
+    match schema {
+        Value::Object(members) => {
+            members.get("additionalProperties") == Some(&json!(false))
+                || members.values().any(closes_something)
+        }
+        Value::Array(items) => items.iter().any(closes_something),
+        _ => false,
+    }
+}
+
+fn is_list_of_scalars(schema: &Value) -> bool {
+    schema.get("type") == Some(&json!("array"))
+        && schema.get("prefixItems").is_none()
+        && schema.get("items").is_some_and(is_scalar)
+}
+
 /// Schemas that tell by their own keywords what an object holds.
 pub(super) fn plain(schema: &Value) -> Option<&Map<String, Value>> {
     let members = schema.as_object()?;
