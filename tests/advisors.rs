@@ -5,7 +5,7 @@ mod stage;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use stage::{Agent, Asked, Model, Peer, Sidecar, Speech, cli};
+use stage::{Agent, Asked, Model, Peer, Sidecar, Speech, cli, said_to};
 
 const KEY: &str = "sk-canary-51c9";
 
@@ -101,7 +101,21 @@ async fn scene(advisors: &[String], more: &str) -> Scene {
         let said = agent.call("get_departure", &json!({ "flight": "SK1" })).await;
         assert_eq!(said.structured().unwrap()["departs_at"], "2026-05-01T10:30");
     }
+    taken(&sidecar).await;
     Scene { peer, sidecar, agent, dir }
+}
+
+/// What was observed rests a moment on its way to the actor; a review answers when it is there. Only
+/// then are the two calls recordings that a replay can use.
+async fn taken(sidecar: &Sidecar) {
+    let token = std::fs::read_to_string(sidecar.state.join("admin.token")).unwrap();
+    let body = json!({ "peer": sidecar.status().await["peer"] }).to_string();
+    let request = http::Request::post("/api/v1/review")
+        .header("authorization", format!("Bearer {}", token.trim()))
+        .body(http_body_util::Full::from(body))
+        .unwrap();
+    let (status, text) = said_to(sidecar.admin, request).await;
+    assert_eq!(status, 200, "{text}");
 }
 
 /// Every record of a kind in the ledger of a stopped sidecar.

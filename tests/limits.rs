@@ -96,19 +96,25 @@ async fn without_file_descriptors_it_waits_and_serves_again() {
         "protocolVersion": "2025-06-18", "capabilities": {},
         "clientInfo": { "name": "agent", "version": "1" },
     });
-    soon("a session", async {
+    let mut after = soon("a session", async {
         loop {
             let mut agent = Agent::unopened(sidecar.proxy).await;
             let opened = agent.try_ask("initialize", &open).await;
-            if opened.is_ok_and(|opened| opened.headers.contains_key("mcp-session-id")) {
-                return;
+            let session =
+                opened.ok().and_then(|opened| opened.headers.get("mcp-session-id").cloned());
+            if let Some(session) = session {
+                agent.session = Some(session.to_str().unwrap().to_owned());
+                return agent;
             }
         }
     })
     .await;
-    assert!(before.call("echo", &json!({})).await.structured().is_ok());
-    let mut after = Agent::connect(sidecar.proxy).await;
-    assert!(after.call("echo", &json!({})).await.structured().is_ok());
+    for agent in [&mut before, &mut after] {
+        soon("an answer of the peer", async {
+            while agent.call("echo", &json!({})).await.structured().is_err() {}
+        })
+        .await;
+    }
     assert_eq!(text_of(sidecar.admin, "/healthz").await.0, 200);
     sidecar.stop().await;
 }
