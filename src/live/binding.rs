@@ -173,3 +173,20 @@ impl ToolBinding {
         !self.kept.load(Ordering::Relaxed) && !self.kept.swap(true, Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_calls_are_sampled_and_then_one_every_ten_milliseconds() {
+        let sampler = Sampler::default();
+        let taken = |micros, calls| (0..calls).filter(|_| sampler.takes(micros)).count();
+        assert_eq!(taken(1_000, 1_000), 64);
+        for slot in 1..5 {
+            assert_eq!(taken(1_000 + slot * Sampler::EVERY, 1_000), 1, "slot {slot}");
+        }
+        // After a rest the first ones are taken again, and no more than those.
+        assert_eq!(taken(1_000_000_000, 1_000), 64);
+    }
+}
