@@ -435,3 +435,16 @@ fn an_image_leaves_nothing_out() {
         assert!(ways.iter().any(admits), "{op} on {text} made {}", made.raw());
     }
 }
+
+#[test]
+fn a_guard_says_nothing_of_members_that_it_does_not_declare() {
+    let text = || json!({"type": "string"});
+    let inner = object(json!({"a": text(), "b": text()}));
+    let guard = json!([{"op": "refuse_unless", "at": "/o", "reason": "the peer asks for a",
+        "fits": object(json!({"a!": text()}))}]);
+    let ops: Vec<Op> = serde_json::from_value(guard).unwrap();
+    let ways = image(&ops, &closed(&object(json!({"o": inner})))).unwrap();
+    let passes = json!({"o": {"a": "x", "b": "y"}});
+    let admits = |schema: &Value| Schema::compile(schema).unwrap().admits_value(&passes);
+    assert!(ways.iter().any(|way| admits(&way.schema)));
+}
