@@ -21,13 +21,7 @@ pub(super) fn request(
     schema: &Value,
     turns: &[Turn],
 ) -> Value {
-    let messages: Vec<Value> = turns
-        .iter()
-        .map(|turn| match turn {
-            Turn::Ours(text) => json!({ "role": "user", "content": text }),
-            Turn::Theirs(text) => json!({ "role": "assistant", "content": text }),
-        })
-        .collect();
+    let messages: Vec<Value> = turns.iter().map(Turn::message).collect();
     let mut body = json!({
         "model": model,
         "max_tokens": max_tokens,

@@ -55,6 +55,17 @@ pub enum Turn {
     Theirs(String),
 }
 
+impl Turn {
+    /// The message that both kinds of API take.
+    fn message(&self) -> serde_json::Value {
+        let (role, content) = match self {
+            Self::Ours(text) => ("user", text),
+            Self::Theirs(text) => ("assistant", text),
+        };
+        serde_json::json!({ "role": role, "content": content })
+    }
+}
+
 /// What a model was charged for, in tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {

@@ -16,10 +16,7 @@ pub(super) fn request(
     turns: &[Turn],
 ) -> Value {
     let mut messages = vec![json!({ "role": "system", "content": system })];
-    messages.extend(turns.iter().map(|turn| match turn {
-        Turn::Ours(text) => json!({ "role": "user", "content": text }),
-        Turn::Theirs(text) => json!({ "role": "assistant", "content": text }),
-    }));
+    messages.extend(turns.iter().map(Turn::message));
     let mut body = json!({ "model": model, "messages": messages, "stream": false });
     // Models that think take only the newer name, older servers only the older one.
     let bound = match kind {
