@@ -1,8 +1,11 @@
-//! The money demo, played for real twice and held against its golden files.
+//! The stories of `stipula demo`: the first played for real twice and held against its golden files,
+//! the others by the binary and held against what is known of the real drift.
 //!
 //! `STIPULA_REFRESH=1 cargo test --test demo` writes the files anew; what changed is read in review.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -73,4 +76,94 @@ async fn the_story_ends_as_it_is_told_and_twice_the_same() {
     assert_eq!((baseline.succeeded, baseline.tool_errors, baseline.refused), (44, 16, 0));
     assert_eq!((drift.succeeded, drift.tool_errors, drift.refused), (15, 0, 45));
     assert_eq!((patch.succeeded, patch.tool_errors, patch.refused), (44, 16, 0));
+}
+
+/// What GitHub's release of October 2025 made of its issue tools: old name, new name, method. Judged by
+/// hand, not by the engine.
+const CONSOLIDATED: [(&str, &str, &str, bool); 8] = [
+    ("get_issue", "issue_read", "get", true),
+    ("get_issue_comments", "issue_read", "get_comments", true),
+    ("list_sub_issues", "issue_read", "get_sub_issues", true),
+    ("create_issue", "issue_write", "create", false),
+    ("update_issue", "issue_write", "update", false),
+    ("add_sub_issue", "sub_issue_write", "add", false),
+    ("remove_sub_issue", "sub_issue_write", "remove", false),
+    ("reprioritize_sub_issue", "sub_issue_write", "reprioritize", false),
+];
+
+/// A story played by the binary: what it printed, and its artifacts.
+fn told(scenario: &str) -> (String, BTreeMap<String, Value>) {
+    let binary = std::env::var_os("STIPULA_BIN").filter(|path| !path.is_empty());
+    let binary = binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_stipula").into());
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new(binary)
+        .args(["demo", "--scenario", scenario, "--json"])
+        .arg(dir.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}{said}");
+    let artifacts = std::fs::read_dir(dir.path()).unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        let content = std::fs::read_to_string(&path).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        (name, serde_json::from_str(&content).unwrap())
+    });
+    (text, artifacts.collect())
+}
+
+fn names<'v>(tools: impl IntoIterator<Item = &'v Value>) -> BTreeSet<&'v str> {
+    tools.into_iter().map(|tool| tool.as_str().unwrap()).collect()
+}
+
+#[test]
+fn eight_issue_tools_become_three_and_no_read_fails() {
+    let (text, artifacts) = told("consolidation");
+    let of = |reads: bool| -> BTreeSet<&str> {
+        let rows = CONSOLIDATED.iter().filter(|row| row.3 == reads);
+        rows.map(|row| row.0).collect()
+    };
+    let summary = &artifacts["summary.json"];
+    assert_eq!(names(summary["healed"].as_array().unwrap()), of(true));
+    assert_eq!(names(summary["waited"].as_array().unwrap()), of(false));
+    let waiting = artifacts["4-waiting.json"]["approvals"].as_array().unwrap();
+    assert_eq!(names(waiting.iter().map(|it| &it["tool"])), of(false));
+    assert!(waiting.iter().all(|it| !it["held_by"].as_array().unwrap().is_empty()), "{waiting:?}");
+
+    // Each call arrived as the call that means the same, with all that the agent gave.
+    let carried = artifacts["7-carried.json"].as_array().unwrap();
+    for (old, new, method, _) in CONSOLIDATED {
+        let mut calls = carried.iter().filter(|call| call["tool"] == old).peekable();
+        assert!(calls.peek().is_some(), "{old} was not called");
+        for call in calls {
+            let mut expected = call["arguments"].clone();
+            expected["method"] = json!(method);
+            if let Some(size) = expected.as_object_mut().unwrap().remove("per_page") {
+                expected["perPage"] = size;
+            }
+            assert_eq!(call["taken"], json!({ "tool": new, "arguments": expected }), "{old}");
+        }
+    }
+    let [before, held, approved] = ["1-before.json", "2-held.json", "3-approved.json"]
+        .map(|name| artifacts.get(name).unwrap_or_else(|| panic!("no {name}")));
+    for phase in [before, held, approved] {
+        let reads = &phase["reads"];
+        assert!(reads["calls"].as_u64() >= Some(400), "{reads}");
+        assert_eq!((&reads["succeeded"], &reads["different"]), (&reads["calls"], &json!(0)));
+    }
+    let writes = &held["writes"];
+    assert_eq!(writes["refused"], json!({ "-31007": writes["calls"] }), "{writes}");
+    assert_eq!((&writes["succeeded"], &held["written"]), (&json!(0), &json!(0)));
+    for phase in [before, approved] {
+        let writes = &phase["writes"];
+        assert_eq!((&writes["succeeded"], &phase["written"]), (&writes["calls"], &writes["calls"]));
+    }
+    for line in [
+        "8 tools became 3: issue_read, issue_write, sub_issue_write; 3 stayed",
+        "Failed reads: 0",
+        "Writes that reached the server before the approval: 0",
+    ] {
+        assert!(text.lines().any(|told| told == line), "no {line:?} in {text}");
+    }
 }

@@ -72,7 +72,11 @@ impl Token {
         }
     }
 
-    fn random() -> Result<Self, TokenError> {
+    /// A token that stands in no file.
+    ///
+    /// # Errors
+    /// [`TokenError::Randomness`].
+    pub fn random() -> Result<Self, TokenError> {
         let mut bytes = [0; TOKEN_BYTES];
         getrandom::fill(&mut bytes).map_err(|error| TokenError::Randomness(error.to_string()))?;
         Ok(Self(hex::encode(bytes)))
@@ -84,6 +88,12 @@ impl Token {
         }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         writeln!(file, "{}", self.0)
+    }
+
+    /// Its text, for whoever is to show it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
     }
 
     /// Whether this is the token; the time it takes does not tell how much of it is right.

@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Method;
 use serde_json::{Value, json};
 
+use super::operator::{OperatorError, ask_admin};
 use super::sidecar::{Extras, Sidecar, StartError};
+use crate::admin::Token;
 use crate::config::{Flags, PeerFlag, Settings, load};
 use crate::control::advisor::RecordedAdvisor;
 use crate::domain::message::PeerId;
@@ -17,35 +21,64 @@ use crate::store::MemoryStore;
 pub struct Demonstration {
     sidecar: Sidecar,
     peer: PeerId,
+    token: Token,
 }
 
 impl Demonstration {
-    /// Starts one in front of `url`; the advisor answers from `answers`, by tool name.
+    /// Starts one in front of the peer `name` at `url`. Where there are `answers`, by tool name, an
+    /// advisor gives them; else there is none.
     ///
     /// # Errors
     /// As [`Sidecar::start`].
-    pub fn start(url: &str, answers: BTreeMap<String, Value>) -> Result<Self, StartError> {
+    pub fn start(
+        name: &str,
+        url: &str,
+        answers: Option<BTreeMap<String, Value>>,
+    ) -> Result<Self, StartError> {
         let any_port = Some("127.0.0.1:0".to_owned());
         let flags = Flags {
-            peers: vec![PeerFlag { name: Some("flights".to_owned()), url: url.to_owned() }],
+            peers: vec![PeerFlag { name: Some(name.to_owned()), url: url.to_owned() }],
             listen: any_port.clone(),
             admin: any_port,
             ..Flags::default()
         };
         let settings = Settings { keep_state: false, ..load(&flags)? };
+        let token = Token::random()?;
         let extras = Extras {
-            advisor: Some(Arc::new(RecordedAdvisor::new(answers))),
+            advisor: answers.map(|answers| Arc::new(RecordedAdvisor::new(answers)) as _),
             store: Some(Arc::new(MemoryStore::default())),
+            token: Some(token.clone()),
             ..Extras::default()
         };
         let peer = settings.control.peers[0].id.clone();
-        Ok(Self { sidecar: Sidecar::start(settings, extras)?, peer })
+        Ok(Self { sidecar: Sidecar::start(settings, extras)?, peer, token })
     }
 
     /// The URL of a path behind the sidecar.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.sidecar.proxy)
+    }
+
+    /// What the admin listener answers at `path`, as `stipula --json` is answered.
+    ///
+    /// # Errors
+    /// As [`ask_admin`].
+    pub async fn ask(&self, path: &str) -> Result<Value, OperatorError> {
+        ask_admin(&self.admin(), Method::GET, path, None, Bytes::new()).await
+    }
+
+    /// Tells the admin listener what a person decided, as the command line does.
+    ///
+    /// # Errors
+    /// As [`ask_admin`].
+    pub async fn tell(&self, path: &str, body: &Value) -> Result<Value, OperatorError> {
+        let token = Some(self.token.reveal());
+        ask_admin(&self.admin(), Method::POST, path, token, body.to_string().into()).await
+    }
+
+    fn admin(&self) -> String {
+        format!("http://{}", self.sidecar.admin)
     }
 
     /// Judges and records from now on, and neither alters nor blocks.

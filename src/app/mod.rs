@@ -11,6 +11,7 @@
 mod ambient;
 #[cfg(feature = "demo")]
 mod demonstration;
+mod operator;
 mod process;
 mod sidecar;
 mod target;
@@ -19,5 +20,6 @@ mod upkeep;
 pub use ambient::{SystemClock, SystemDice};
 #[cfg(feature = "demo")]
 pub use demonstration::Demonstration;
+pub use operator::{OperatorError, ask_admin};
 pub use sidecar::{Extras, Sidecar, StartError};
 pub use target::{ReadError, Target, read_surface};

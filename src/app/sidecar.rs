@@ -77,6 +77,8 @@ pub struct Extras {
     pub clock: Option<Arc<dyn Clock>>,
     /// The store; the file store of the settings where absent.
     pub store: Option<Arc<dyn Store>>,
+    /// The admin token; that of the state directory where absent.
+    pub token: Option<admin::Token>,
 }
 
 /// A sidecar that runs.
@@ -149,7 +151,10 @@ impl Sidecar {
         let (handle, control) = spawned(move |started| {
             run_control(control, &board, ordinary, reserved, started, stopping);
         })?;
-        let token = admin::Token::of(&settings.store.dir, settings.keep_state)?;
+        let token = match extras.token {
+            Some(token) => token,
+            None => admin::Token::of(&settings.store.dir, settings.keep_state)?,
+        };
         let desk =
             admin::Desk::new(handle.clone(), metrics.clone(), token, Arc::clone(&switchboard));
         let doors = serve(settings.admin.clone(), House::default(), move |_| desk.clone())?;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+#[cfg(feature = "demo")]
+use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
@@ -328,10 +330,26 @@ pub(super) struct LedgerDir {
 
 #[cfg(feature = "demo")]
 #[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  stipula demo\n  stipula demo --scenario consolidation\n  stipula demo --scenario consolidation --json demo-out"
+)]
 pub(super) struct Demo {
+    /// Which story.
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = Scenario::Flights)]
+    pub(super) scenario: Scenario,
     /// Write what happened into this directory too.
     #[arg(id = "demo_dir", value_name = "DIR")]
     pub(super) dir: Option<PathBuf>,
+}
+
+/// The stories that can be played.
+#[cfg(feature = "demo")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Scenario {
+    /// A search tool changes its shape: observed first, then healed
+    Flights,
+    /// Eight issue tools become three: reads heal by themselves, writes wait for one approval
+    Consolidation,
 }
 
 #[derive(Args, Debug)]

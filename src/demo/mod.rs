@@ -1,16 +1,23 @@
-//! The story that shows what Stipula is for: a real server changes, a real client keeps calling.
+//! Stories that show what Stipula is for: a real server changes, a real client keeps calling.
 //!
 //! ```text
-//!   rmcp client ──► a real sidecar ──► rmcp server (v1, then v2), all on loopback sockets
-//!        baseline (60 calls) ─► the server changes, observed (60) ─► enforced and healed (60)
+//!   stage:  rmcp client(s) ──► a real sidecar ──► rmcp server, all on loopback sockets
+//!   flights         one tool changes; observed, then enforced and healed
+//!   consolidation   eight tools become three: reads heal by themselves, writes wait for a person
 //! ```
+//!
+//! What every story needs stands in `stage` (server, sidecar, how they end), `agent` (a client) and
+//! `account` (what is told at the end). A story adds its server and its plot.
 //!
 //! Never here: a figure that was not computed, a call that does not cross a socket.
 
+mod account;
 mod agent;
+mod consolidation;
 mod flights;
-mod report;
-mod story;
+mod stage;
 
-pub use report::{Phase, Report};
-pub use story::{DemoError, play};
+pub use account::Account;
+pub use consolidation::play as play_consolidation;
+pub use flights::{Phase, Report, play};
+pub use stage::DemoError;

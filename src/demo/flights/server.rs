@@ -1,12 +1,8 @@
 //! The peer of the story: an MCP server built with rmcp, whose `search_flights` goes from v1 to v2.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData,
@@ -14,17 +10,13 @@ use rmcp::model::{
     Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
-use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
-use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::{Map, Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
-use super::story::DemoError;
+use crate::demo::stage::DemoError;
 
 /// The definitions before and after the change.
-const V1: &str = include_str!("../../fixtures/demo/v1.json");
-const V2: &str = include_str!("../../fixtures/demo/v2.json");
+const V1: &str = include_str!("../../../fixtures/demo/v1.json");
+const V2: &str = include_str!("../../../fixtures/demo/v2.json");
 
 /// Flights that are known: route, number, time, price in Swiss francs.
 const FLIGHTS: [(&str, &str, &str, &str, f64); 3] = [
@@ -44,58 +36,16 @@ pub(super) struct Flights {
     changed: Arc<AtomicBool>,
 }
 
-/// A running server.
-pub(super) struct FlightPeer {
-    /// Where it listens.
-    pub(super) address: SocketAddr,
-    changed: Arc<AtomicBool>,
-    serving: tokio::task::JoinHandle<()>,
-}
-
-impl FlightPeer {
-    /// Starts the server on a loopback port.
-    pub(super) async fn start() -> Result<Self, DemoError> {
-        let flights = Flights::new()?;
-        let changed = Arc::clone(&flights.changed);
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        let service = StreamableHttpService::new(
-            move || Ok(flights.clone()),
-            Arc::new(LocalSessionManager::default()),
-            StreamableHttpServerConfig::default().with_json_response(true),
-        );
-        let serving = tokio::spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                // Small answers leave at once; a stream that cannot be set so still works.
-                let _ = stream.set_nodelay(true);
-                let service = TowerToHyperService::new(service.clone());
-                connections.spawn(async move {
-                    // A connection that breaks is its client's affair.
-                    let _ = Builder::new(TokioExecutor::new())
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
-                });
-            }
-        });
-        Ok(Self { address, changed, serving })
+impl Flights {
+    /// The server as it is before the change. Clones are the same server.
+    pub(super) fn new() -> Result<Self, DemoError> {
+        let tools = |text: &str| serde_json::from_str::<Vec<Tool>>(text).map(Into::into);
+        Ok(Self { before: tools(V1)?, after: tools(V2)?, changed: Arc::default() })
     }
 
     /// From now on the server is v2.
     pub(super) fn change(&self) {
         self.changed.store(true, Ordering::SeqCst);
-    }
-
-    /// Stops it.
-    pub(super) fn stop(self) {
-        self.serving.abort();
-    }
-}
-
-impl Flights {
-    fn new() -> Result<Self, DemoError> {
-        let tools = |text: &str| serde_json::from_str::<Vec<Tool>>(text).map(Into::into);
-        Ok(Self { before: tools(V1)?, after: tools(V2)?, changed: Arc::default() })
     }
 
     fn tools(&self) -> &[Tool] {
