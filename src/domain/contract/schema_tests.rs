@@ -53,6 +53,16 @@ fn values_are_judged_as_they_are_written() {
         (json!({ "uniqueItems": true }), r#"[1,true,"1",null,[1],{"a":1},[],{}]"#, true),
         (json!({ "required": ["a", "é"] }), r#"{"\u0061":1,"\u00e9":2}"#, true),
         (
+            json!({ "propertyNames": { "enum": ["a", "é", "b"] } }),
+            r#"{"\u0061":1,"b":{"\u00e9":2},"\u00e9":2}"#,
+            true,
+        ),
+        (
+            json!({ "propertyNames": { "enum": ["a", "é"] } }),
+            r#"{"\u0061":1,"\u00e9":{},"\ud800":2}"#,
+            false,
+        ),
+        (
             json!({ "additionalProperties": false, "properties": {"a": {}} }),
             r#"{"\u0061":1}"#,
             true,

@@ -1,48 +1,129 @@
-//! Sixty-four bytes of an escaped string at once: where it ends, and whether all its escapes are
-//! the simple ones. Half of a reply is often the other half again as text, with an escape every few
-//! bytes, and a branch for each of them is most of what reading it costs.
+//! A text in blocks of sixty-four bytes: a bit for each byte that ends a run of plain text, so that
+//! the end of a string is a shift and a count away. Half of a reply is often the other half again as
+//! text, with an escape every few bytes, and a branch for each of them is most of what reading it
+//! costs.
+
+use wide::u8x16;
 
 /// As many bytes as a mask has bits.
 const BLOCK: usize = 64;
 
-/// From a place in a string that no escape reaches into, the place of the quote that ends it; or,
-/// where something needs a closer look, a place before that. Never beyond the end of the string.
-pub(super) fn skip_escaped(bytes: &[u8], mut at: usize) -> usize {
-    let mut carry = false;
-    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>) {
-        let lanes = Lanes::of(block);
-        let quotes = lanes.equal(b'"');
-        let slashes = lanes.equal(b'\\');
-        let (escaped, carried) = escaped(slashes, carry);
-        let ends = quotes & !escaped;
-        // All bits below the first end; all bits where there is none.
-        let inside = (ends & ends.wrapping_neg()).wrapping_sub(1);
-        let others = escaped & !(quotes | slashes) & inside;
-        if lanes.controls() & inside != 0 || !are_simple(block, others) {
-            break;
-        }
-        if ends != 0 {
-            return at + ends.trailing_zeros() as usize;
-        }
-        at += BLOCK;
-        carry = carried;
-    }
-    at - usize::from(carry)
+/// The block of a text that is being read. What lies beyond the end of the text counts as controls.
+#[derive(Debug)]
+pub(super) struct Window {
+    /// Where it begins: a multiple of its size.
+    base: usize,
+    quotes: u64,
+    slashes: u64,
+    controls: u64,
 }
 
-/// Whether the escapes at these places stand for themselves or for one control.
-fn are_simple(block: &[u8; BLOCK], mut places: u64) -> bool {
-    while places != 0 {
-        if !b"/bfnrt".contains(&block[places.trailing_zeros() as usize]) {
-            return false;
+impl Window {
+    /// The block in which `at` lies.
+    #[inline]
+    pub(super) fn over(bytes: &[u8], at: usize) -> Self {
+        let base = at / BLOCK * BLOCK;
+        match bytes.get(base..).and_then(<[u8]>::first_chunk) {
+            Some(block) => Self::of(base, block),
+            None => Self::last(base, bytes),
         }
-        places &= places - 1;
     }
-    true
+
+    #[cold]
+    fn last(base: usize, bytes: &[u8]) -> Self {
+        let mut block = [0; BLOCK];
+        let rest = bytes.get(base..).unwrap_or_default();
+        block[..rest.len()].copy_from_slice(rest);
+        Self::of(base, &block)
+    }
+
+    #[inline]
+    fn of(base: usize, block: &[u8; BLOCK]) -> Self {
+        let (mut quotes, mut slashes, mut controls) = (0, 0, 0);
+        let (lanes, _) = block.as_chunks::<16>();
+        for lane in lanes.iter().rev() {
+            let lane = u8x16::new(*lane);
+            let found = |same: u8x16| u64::from(same.to_bitmask());
+            quotes = quotes << 16 | found(lane.simd_eq(u8x16::splat(b'"')));
+            slashes = slashes << 16 | found(lane.simd_eq(u8x16::splat(b'\\')));
+            controls = controls << 16 | found(lane.simd_eq(lane.min(u8x16::splat(0x1f))));
+        }
+        Self { base, quotes, slashes, controls }
+    }
+
+    /// The bits from `at` on; none where this is not the block of `at`.
+    #[inline]
+    fn from(&self, at: usize) -> u64 {
+        let offset = at.wrapping_sub(self.base);
+        if offset < BLOCK { u64::MAX << offset } else { 0 }
+    }
+
+    /// Where a string without escapes ends whose content begins at `at`, if in this block.
+    #[inline]
+    pub(super) fn quote(&self, at: usize) -> Option<usize> {
+        let stops = (self.quotes | self.slashes | self.controls) & self.from(at);
+        let first = stops & stops.wrapping_neg();
+        (first & self.quotes != 0).then(|| self.base + first.trailing_zeros() as usize)
+    }
+
+    /// The first byte from `at` on that ends a run of plain text: a quote, a backslash, a control,
+    /// the end of the text.
+    #[inline]
+    pub(super) fn plain_end(&mut self, bytes: &[u8], at: usize) -> usize {
+        let mut kept = self.from(at);
+        loop {
+            let stops = (self.quotes | self.slashes | self.controls) & kept;
+            if stops != 0 {
+                return self.base + stops.trailing_zeros() as usize;
+            }
+            *self = Self::over(bytes, if kept == 0 { at } else { self.base + BLOCK });
+            kept = self.from(self.base.max(at));
+        }
+    }
+
+    /// From a place in a string that no escape reaches into, the place of the quote that ends it;
+    /// or, where something needs a closer look, a place before that. Never beyond the end of the
+    /// string.
+    pub(super) fn escaped_end(&mut self, bytes: &[u8], mut at: usize) -> usize {
+        let mut carry = false;
+        loop {
+            if self.from(at) == 0 {
+                *self = Self::over(bytes, at);
+            }
+            let kept = self.from(at);
+            let (escaped, carried) = escaped(self.slashes & kept, carry);
+            let ends = self.quotes & kept & !escaped;
+            // All bits below the first end; all bits where there is none.
+            let inside = (ends & ends.wrapping_neg()).wrapping_sub(1) & kept;
+            let others = escaped & !(self.quotes | self.slashes) & inside;
+            if self.controls & inside != 0 || !self.are_simple(bytes, others) {
+                return at - usize::from(carry);
+            }
+            if ends != 0 {
+                return self.base + ends.trailing_zeros() as usize;
+            }
+            at = self.base + BLOCK;
+            carry = carried;
+        }
+    }
+
+    /// Whether the escapes at these places stand for themselves or for one control.
+    #[inline]
+    fn are_simple(&self, bytes: &[u8], mut places: u64) -> bool {
+        while places != 0 {
+            let at = self.base + places.trailing_zeros() as usize;
+            if !bytes.get(at).is_some_and(|byte| b"/bfnrt".contains(byte)) {
+                return false;
+            }
+            places &= places - 1;
+        }
+        true
+    }
 }
 
 /// Which bytes an escape reaches, given where backslashes stand and whether the last byte before
 /// began one; and whether the last byte of these begins one.
+#[inline]
 fn escaped(slashes: u64, carry: bool) -> (u64, bool) {
     const EVEN: u64 = 0x5555_5555_5555_5555;
     let carry = u64::from(carry);
@@ -52,43 +133,6 @@ fn escaped(slashes: u64, carry: bool) -> (u64, bool) {
     let odd = slashes & !EVEN & !after;
     let (runs, carried) = odd.overflowing_add(slashes);
     ((EVEN ^ runs << 1) & after, carried)
-}
-
-/// A block as eight words, whose bytes are looked at side by side.
-struct Lanes([u64; BLOCK / 8]);
-
-const LOW: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
-
-impl Lanes {
-    #[inline]
-    fn of(block: &[u8; BLOCK]) -> Self {
-        let (words, _) = block.as_chunks::<8>();
-        Self(std::array::from_fn(|at| u64::from_le_bytes(words[at])))
-    }
-
-    /// A bit for each byte that is this one.
-    #[inline]
-    fn equal(&self, byte: u8) -> u64 {
-        let same = LOW * u64::from(byte);
-        // No sum reaches the next byte, so each is decided by itself.
-        self.gathered(|word| !((((word ^ same) & !HIGH) + !HIGH) | (word ^ same)))
-    }
-
-    /// A bit for each control.
-    #[inline]
-    fn controls(&self) -> u64 {
-        self.gathered(|word| !(((word & !HIGH) + LOW * 0x60) | word))
-    }
-
-    /// The high bit of each byte of what a test makes of the words.
-    #[inline]
-    fn gathered(&self, test: impl Fn(u64) -> u64) -> u64 {
-        self.0.iter().rev().fold(0, |bits, word| {
-            // The product gathers eight bits in its highest byte.
-            bits << 8 | ((test(*word) & HIGH) >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
-        })
-    }
 }
 
 #[cfg(test)]
@@ -115,29 +159,32 @@ mod tests {
         fn a_string_ends_where_a_walk_says(
             text in prop::collection::vec(
                 prop::sample::select(b"\\\\\\\\\\aaaabn/\"u\n\xc3".to_vec()), 0..400),
+            start in any::<prop::sample::Index>(),
         ) {
-            // A block of slack lets the last ones be read whole.
-            let mut text = text;
-            text.extend_from_slice(&[b'"'; BLOCK]);
-            let at = skip_escaped(&text, 0);
-            match slowly(&text) {
-                Some(end) => prop_assert_eq!(at, end),
+            let start = start.index(text.len() + 1);
+            let at = Window::over(&text, start).escaped_end(&text, start);
+            match slowly(&text[start..]) {
+                Some(end) => prop_assert_eq!(at, start + end),
                 None => {
                     // A place from which the walk finds the same fault.
                     prop_assert!(slowly(&text[at..]).is_none());
-                    prop_assert!(!text[..at].contains(&b'\n'));
+                    prop_assert!(!text[start..at].contains(&b'\n'));
                 }
             }
         }
 
         #[test]
-        fn bytes_are_found_side_by_side(block in any::<[[u8; 32]; 2]>(), byte: u8) {
-            let block: [u8; BLOCK] = std::array::from_fn(|at| block[at / 32][at % 32]);
-            let lanes = Lanes::of(&block);
-            let walked = (0..BLOCK).fold(0, |bits, at| bits | u64::from(block[at] == byte) << at);
-            prop_assert_eq!(lanes.equal(byte), walked);
-            let walked = (0..BLOCK).fold(0, |bits, at| bits | u64::from(block[at] < 0x20) << at);
-            prop_assert_eq!(lanes.controls(), walked);
+        fn plain_text_ends_where_a_walk_says(
+            text in prop::collection::vec(any::<u8>().prop_map(|byte| byte & 0xbf), 0..300),
+            (first, then) in any::<(prop::sample::Index, prop::sample::Index)>(),
+        ) {
+            let (first, then) = (first.index(text.len() + 1), then.index(text.len() + 1));
+            let mut window = Window::over(&text, first.min(then));
+            for at in [first.min(then), first.max(then)] {
+                let plain = |byte: &&u8| **byte >= 0x20 && **byte != b'"' && **byte != b'\\';
+                let walked = at + text[at..].iter().take_while(plain).count();
+                prop_assert_eq!(window.plain_end(&text, at), walked);
+            }
         }
     }
 }

@@ -6,13 +6,14 @@ use std::ops::Range;
 
 use serde_json::{Map, Number, Value};
 
-use super::keys::{Keys, NotWide};
+use super::keys::{Keys, Name, NotWide, is_wide};
 use super::node::{Kind, Marks, Node};
 use super::number::Decimal;
 use super::scan::{Limits, ParseError, ParseFault, scan};
 use super::text::{self, unescape};
 
-/// What a kept tape may hold between two documents: 16 bytes a node, so 4 MiB.
+/// What a kept tape may hold between two documents: 16 bytes a node, so 4 MiB; and as many bytes of
+/// keys.
 const KEPT_NODES: usize = 1 << 18;
 
 /// The buffers that a document is read into; used again for the next one.
@@ -36,7 +37,7 @@ impl Tape {
         text: &'t [u8],
         limits: Limits,
     ) -> Result<Document<'t>, ParseError> {
-        if self.nodes.capacity() > KEPT_NODES {
+        if self.nodes.capacity() > KEPT_NODES || self.keys.kept() > KEPT_NODES {
             *self = Self::default();
         }
         let text = std::str::from_utf8(text)
@@ -92,14 +93,12 @@ impl<'t> Document<'t> {
 
     /// What the key at a place says, lone surrogates as U+FFFD.
     #[inline]
-    pub(super) fn name(self, at: u32) -> Cow<'t, str> {
+    pub(super) fn name(self, at: u32) -> &'t str {
         let node = self.tape.nodes[at as usize];
-        let inside = node.start as usize + 1..node.end as usize - 1;
-        let content = self.text.get(inside).unwrap_or_default();
-        match node.has(Marks::ESCAPED) {
-            true => Cow::Owned(unescape(content)),
-            false => Cow::Borrowed(content),
+        if node.has(Marks::ESCAPED) {
+            return self.tape.keys.name(at);
         }
+        self.text.get(node.start as usize + 1..node.end as usize - 1).unwrap_or_default()
     }
 }
 
@@ -164,6 +163,25 @@ impl<'t> Item<'t> {
                 members.find(|(key, _)| key.node().says(name, self.bytes())).map(|(_, value)| value)
             }
         }
+    }
+
+    /// As [`Item::get`], for a name whose hash is known.
+    #[inline]
+    pub(super) fn find(self, name: &Name) -> Option<Item<'t>> {
+        let (nodes, bytes) = (&self.document.tape.nodes, self.bytes());
+        let object = self.node();
+        if object.kind() != Kind::Object || is_wide(object) {
+            return self.get(name.text());
+        }
+        let mut key = self.at + 1;
+        while key < object.next {
+            // The value stands right after its key.
+            if name.is(nodes[key as usize], bytes) {
+                return Some(Item { document: self.document, at: key + 1 });
+            }
+            key = nodes[key as usize + 1].next;
+        }
+        None
     }
 
     /// The value at a JSON Pointer.

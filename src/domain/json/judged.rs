@@ -9,6 +9,7 @@ use jsonschema::json::{Array, Json, JsonNumber, Node, NodeIdentity, Object};
 use serde_json::{Number, Value};
 
 use super::document::{Document, Item, to_number};
+use super::keys::Name;
 use super::node::Kind;
 use super::number::Decimal;
 
@@ -59,13 +60,13 @@ pub struct InPlace;
 
 impl Json for InPlace {
     type Node<'a> = Judged<'a>;
-    type PreparedKey = Box<str>;
-    /// Where look-ups walk the members, one walk for all of them is cheaper in small objects.
-    const KEYS_PER_LOOKUP: usize = 4;
+    type PreparedKey = Name;
+    /// A look-up by hash is cheaper than to compare the names on one walk for all of them.
+    const KEYS_PER_LOOKUP: usize = 0;
     type StringBuffer = ();
 
-    fn prepare_key(key: &str) -> Box<str> {
-        key.into()
+    fn prepare_key(key: &str) -> Name {
+        Name::new(key)
     }
 
     fn with_string_node<T>((): &mut (), string: &str, f: impl FnOnce(Judged<'_>) -> T) -> T {
@@ -314,7 +315,7 @@ pub struct JudgedObject<'a> {
 
 impl<'a> Object<'a, InPlace> for JudgedObject<'a> {
     type Node = Judged<'a>;
-    type MemberName = Cow<'a, str>;
+    type MemberName = &'a str;
     type MembersIter = JudgedMembers<'a>;
 
     fn len(&self) -> usize {
@@ -322,9 +323,9 @@ impl<'a> Object<'a, InPlace> for JudgedObject<'a> {
     }
 
     #[inline]
-    fn get(&self, key: &Box<str>) -> Option<Judged<'a>> {
+    fn get(&self, key: &Name) -> Option<Judged<'a>> {
         self.court.burn(1);
-        self.item.get(key).map(|item| Judged::new(item, self.court))
+        self.item.find(key).map(|item| Judged::new(item, self.court))
     }
 
     #[inline]
@@ -365,7 +366,7 @@ pub struct JudgedMembers<'a> {
 }
 
 impl<'a> Iterator for JudgedMembers<'a> {
-    type Item = (Cow<'a, str>, Judged<'a>);
+    type Item = (&'a str, Judged<'a>);
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {

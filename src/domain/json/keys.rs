@@ -17,6 +17,34 @@ pub(super) struct Keys {
     sorted: Vec<u32>,
     room: Vec<Node>,
     resolved: Vec<u8>,
+    /// Keys with escapes, in the order of the text, and where each ends in `names`.
+    escaped: Vec<(u32, u32)>,
+    /// What those keys say, one after another.
+    names: String,
+}
+
+/// A name to look for, and its hash: what a schema says of members is asked of every object.
+#[derive(Clone, Debug)]
+pub struct Name {
+    hash: u32,
+    text: Box<str>,
+}
+
+impl Name {
+    pub(super) fn new(text: &str) -> Self {
+        Self { hash: mix(text.as_bytes()), text: text.into() }
+    }
+
+    /// Whether a key says this.
+    #[inline]
+    pub(super) fn is(&self, key: Node, bytes: &[u8]) -> bool {
+        key.extra() == self.hash && key.says(&self.text, bytes)
+    }
+
+    #[inline]
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
 }
 
 impl Keys {
@@ -24,6 +52,13 @@ impl Keys {
     pub(super) fn clear(&mut self) {
         self.wide.clear();
         self.sorted.clear();
+        self.escaped.clear();
+        self.names.clear();
+    }
+
+    /// Bytes that are kept for the next document.
+    pub(super) fn kept(&self) -> usize {
+        self.names.capacity().max(self.resolved.capacity())
     }
 
     /// Puts the wide objects in order, for the look-ups to come.
@@ -31,25 +66,38 @@ impl Keys {
         self.wide.sort_unstable();
     }
 
-    /// A hash of what a key says. Weak on purpose: equal hashes are compared by content.
+    /// A hash of what the key at a place says. Weak on purpose: equal hashes are compared by content.
     #[inline]
-    pub(super) fn hash(&mut self, key: Node, bytes: &[u8]) -> u32 {
+    pub(super) fn hash(&mut self, at: usize, key: Node, bytes: &[u8]) -> u32 {
         let content = key.content(bytes);
-        if key.has(Marks::ESCAPED) { self.resolved_hash(content) } else { mix(content) }
+        if key.has(Marks::ESCAPED) { self.resolve(at, content) } else { mix(content) }
     }
 
     #[cold]
-    fn resolved_hash(&mut self, content: &[u8]) -> u32 {
+    fn resolve(&mut self, at: usize, content: &[u8]) -> u32 {
         self.resolved.clear();
         for point in text::code_points(content) {
-            match char::from_u32(point) {
+            let char = char::from_u32(point);
+            match char {
                 Some(char) => {
                     self.resolved.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
                 }
                 None => self.resolved.extend_from_slice(&point.to_le_bytes()),
             }
+            self.names.push(char.unwrap_or(char::REPLACEMENT_CHARACTER));
         }
+        // Both are shorter than 4 GiB, as the text is.
+        let place = |at: usize| u32::try_from(at).unwrap_or_default();
+        self.escaped.push((place(at), place(self.names.len())));
         mix(&self.resolved)
+    }
+
+    /// What the escaped key at a place says, lone surrogates as U+FFFD.
+    #[cold]
+    pub(super) fn name(&self, at: u32) -> &str {
+        let Ok(found) = self.escaped.binary_search_by_key(&at, |(key, _)| *key) else { return "" };
+        let start = found.checked_sub(1).map_or(0, |before| self.escaped[before].1 as usize);
+        &self.names[start..self.escaped[found].1 as usize]
     }
 
     /// Where a key stands for the second time, among `count` members whose first key is at `first`.
@@ -62,16 +110,17 @@ impl Keys {
     ) -> Option<usize> {
         // Most small objects are done here: no two hashes share a bit.
         if count <= PAIRWISE {
-            let mut seen = 0_u64;
+            let mut seen = [0_u64; 8];
             let mut at = first as usize;
-            let mut shared = false;
+            let mut shared = 0;
             for _ in 0..count {
-                let bit = 1 << (nodes[at].extra() & 63);
-                shared |= seen & bit != 0;
-                seen |= bit;
+                let hash = nodes[at].extra();
+                let (word, bit) = (&mut seen[(hash >> 6 & 7) as usize], 1 << (hash & 63));
+                shared |= *word & bit;
+                *word |= bit;
                 at = nodes[at + 1].next as usize;
             }
-            if !shared {
+            if shared == 0 {
                 return None;
             }
         }
@@ -113,10 +162,11 @@ impl Keys {
         nodes: &[Node],
         bytes: &[u8],
     ) -> Result<Option<u32>, NotWide> {
-        let count = nodes[object as usize].extra();
-        if count <= PAIRWISE {
+        let node = nodes[object as usize];
+        if !is_wide(node) {
             return Err(NotWide);
         }
+        let count = node.extra();
         let at = self.wide.binary_search_by_key(&object, |(object, _)| *object);
         let start = self.wide[at.map_err(|_| NotWide)?].1 as usize;
         let keys = &self.sorted[start..start + count as usize];
@@ -127,6 +177,12 @@ impl Keys {
         };
         Ok(keys.binary_search_by(order).ok().map(|at| keys[at]))
     }
+}
+
+/// Whether the keys of an object are sorted.
+#[inline]
+pub(super) fn is_wide(object: Node) -> bool {
+    object.extra() > PAIRWISE
 }
 
 /// An object of few members, whose keys are walked.

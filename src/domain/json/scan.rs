@@ -1,6 +1,6 @@
 //! The one pass over the bytes: grammar, limits and unique keys at once, without recursion.
 
-use super::block::skip_escaped;
+use super::block::Window;
 use super::keys::Keys;
 use super::node::{Kind, Marks, NODES_MAX, Node};
 use super::text;
@@ -74,9 +74,11 @@ pub(super) fn scan(
     if u32::try_from(text.len()).is_err() {
         return Err(ParseError { fault: ParseFault::TooMany, offset: u32::MAX as usize });
     }
+    let bytes = text.as_bytes();
     let mut scan = Scan {
-        bytes: text.as_bytes(),
+        bytes,
         at: 0,
+        window: Window::over(bytes, 0),
         limits,
         nodes,
         keys,
@@ -93,6 +95,7 @@ pub(super) fn scan(
 struct Scan<'s> {
     bytes: &'s [u8],
     at: usize,
+    window: Window,
     limits: Limits,
     nodes: &'s mut Vec<Node>,
     keys: &'s mut Keys,
@@ -105,7 +108,6 @@ struct Scan<'s> {
 
 impl Scan<'_> {
     fn document(&mut self) -> Result<(), ParseError> {
-        self.skip_space();
         loop {
             let opened = self.value()?;
             // After a value: close what ends here, until a comma asks for the next one.
@@ -113,14 +115,16 @@ impl Scan<'_> {
                 break;
             }
         }
-        self.skip_space();
-        if self.at == self.bytes.len() { Ok(()) } else { self.fault(ParseFault::Trailing) }
+        match self.token() {
+            None => Ok(()),
+            Some(_) => self.fault(ParseFault::Trailing),
+        }
     }
 
     /// Reads a value, or opens a container and stands before its first value (true).
     #[inline]
     fn value(&mut self) -> Result<bool, ParseError> {
-        match self.bytes.get(self.at) {
+        match self.token() {
             Some(b'"') => {
                 self.string()?;
                 Ok(false)
@@ -142,11 +146,9 @@ impl Scan<'_> {
         while self.open != OUTSIDE {
             self.count += 1;
             let object = self.nodes[self.open as usize].kind() == Kind::Object;
-            self.skip_space();
-            match self.bytes.get(self.at) {
+            match self.token() {
                 Some(b',') => {
                     self.at += 1;
-                    self.skip_space();
                     if object {
                         self.key()?;
                     }
@@ -175,8 +177,7 @@ impl Scan<'_> {
         self.depth += 1;
         self.deepest = self.deepest.max(self.depth);
         self.count = 0;
-        self.skip_space();
-        if self.bytes.get(self.at) == Some(&close) {
+        if self.token() == Some(close) {
             self.leave(false)?;
             return Ok(false);
         }
@@ -207,40 +208,49 @@ impl Scan<'_> {
         Ok(())
     }
 
+    #[inline]
     fn key(&mut self) -> Result<(), ParseError> {
-        match self.bytes.get(self.at) {
+        match self.token() {
             Some(b'"') => {}
             Some(_) => return self.fault(ParseFault::Syntax),
             None => return self.fault(ParseFault::Truncated),
         }
         self.string()?;
-        if let Some(key) = self.nodes.last_mut() {
-            let hash = self.keys.hash(*key, self.bytes);
-            key.keep(hash);
-        }
-        self.skip_space();
-        match self.bytes.get(self.at) {
-            Some(b':') => {}
+        let at = self.nodes.len() - 1;
+        let key = &mut self.nodes[at];
+        key.keep(self.keys.hash(at, *key, self.bytes));
+        match self.token() {
+            Some(b':') => self.at += 1,
             Some(_) => return self.fault(ParseFault::Syntax),
             None => return self.fault(ParseFault::Truncated),
         }
-        self.at += 1;
-        self.skip_space();
         Ok(())
     }
 
     #[inline]
     fn string(&mut self) -> Result<(), ParseError> {
+        match self.window.quote(self.at + 1) {
+            Some(end) => {
+                let start = std::mem::replace(&mut self.at, end + 1);
+                self.scalar(Kind::String, Marks::NONE, start)
+            }
+            None => self.long_string(),
+        }
+    }
+
+    /// A string that reaches into the next block or has escapes, or none that ends.
+    #[inline(never)]
+    fn long_string(&mut self) -> Result<(), ParseError> {
         let start = self.at;
         let mut marks = Marks::NONE;
         let mut at = start + 1;
         loop {
-            at = plain_end(self.bytes, at);
+            at = self.window.plain_end(self.bytes, at);
             match self.bytes.get(at) {
                 Some(b'"') => break,
                 Some(b'\\') => {
                     marks = marks.and(Marks::ESCAPED);
-                    let skipped = skip_escaped(self.bytes, at);
+                    let skipped = self.window.escaped_end(self.bytes, at);
                     at = if skipped > at { skipped } else { self.escape(at, &mut marks)? };
                 }
                 Some(_) => return fault(ParseFault::Syntax, at),
@@ -359,11 +369,22 @@ impl Scan<'_> {
         Ok(())
     }
 
+    /// The next byte that is no white space; stands there.
     #[inline]
-    fn skip_space(&mut self) {
+    fn token(&mut self) -> Option<u8> {
+        match self.bytes.get(self.at) {
+            Some(byte) if *byte > b' ' => Some(*byte),
+            _ => self.spaced_token(),
+        }
+    }
+
+    /// Most texts have no white space between their tokens.
+    #[inline(never)]
+    fn spaced_token(&mut self) -> Option<u8> {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.at) {
             self.at += 1;
         }
+        self.bytes.get(self.at).copied()
     }
 
     #[cold]
@@ -382,31 +403,4 @@ fn fault<T>(fault: ParseFault, offset: usize) -> Result<T, ParseError> {
 #[expect(clippy::cast_possible_truncation, reason = "scan refuses longer texts at its door")]
 fn place(at: usize) -> u32 {
     at as u32
-}
-
-/// The first byte from `at` on that ends a run of plain text: a quote, a backslash, a control.
-#[inline]
-fn plain_end(bytes: &[u8], mut at: usize) -> usize {
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(*chunk);
-        let (quote, slash) = (word ^ (LOW * 0x22), word ^ (LOW * 0x5c));
-        // The lowest bit set is exact; borrows only reach bytes above it.
-        let hit = (quote.wrapping_sub(LOW) & !quote
-            | slash.wrapping_sub(LOW) & !slash
-            | word.wrapping_sub(LOW * 0x20) & !word)
-            & HIGH;
-        if hit != 0 {
-            return at + hit.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    while let Some(byte) = bytes.get(at) {
-        if *byte < 0x20 || *byte == b'"' || *byte == b'\\' {
-            break;
-        }
-        at += 1;
-    }
-    at
 }
