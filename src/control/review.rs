@@ -263,7 +263,7 @@ impl<'c> Spoken<'c> {
             routine.map_or_else(|| vec![promised.to_owned()], |routine| routine.targets(promised));
         targets.iter().all(|target| match (self.offered(target), offered.get(target.as_str())) {
             // Held once, they are one; comparing their text is for those that were read anew.
-            (Some(known), Some(now)) => known == *now || known.meaning() == now.meaning(),
+            (Some(known), Some(now)) => known == *now || known.means(now),
             _ => false,
         })
     }

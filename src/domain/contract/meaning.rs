@@ -21,20 +21,47 @@ impl Tool {
         let Some(members) = self.definition().as_object() else {
             return self.definition().clone();
         };
-        let mut out = Map::new();
-        for (name, member) in members {
-            let meaning = match name.as_str() {
-                "execution" | "icons" => None,
-                "_meta" => member.get("ui").map(|ui| json!({"ui": ui})),
-                "annotations" if member.as_object().is_some_and(Map::is_empty) => None,
-                "inputSchema" | "outputSchema" => Some(normal_schema(member)),
-                _ => Some(member.clone()),
+        let told = members.iter().filter_map(|(name, member)| {
+            let meaning = match SCHEMAS.contains(&name.as_str()) {
+                true => Some(normal_schema(member)),
+                false => beside_schemas(name, member),
             };
-            if let Some(meaning) = meaning {
-                out.insert(name.clone(), meaning);
-            }
-        }
-        Value::Object(out)
+            meaning.map(|meaning| (name.clone(), meaning))
+        });
+        Value::Object(told.collect())
+    }
+
+    /// Whether two definitions have one [`Self::meaning`]; schemas are looked at last, and only those
+    /// that are written differently.
+    #[must_use]
+    pub fn means(&self, other: &Self) -> bool {
+        let (Some(one), Some(two)) =
+            (self.definition().as_object(), other.definition().as_object())
+        else {
+            return self.definition() == other.definition();
+        };
+        let beside = |members: &Map<String, Value>| -> Map<String, Value> {
+            let told = members.iter().filter(|(name, _)| !SCHEMAS.contains(&name.as_str()));
+            told.filter_map(|(name, member)| Some((name.clone(), beside_schemas(name, member)?)))
+                .collect()
+        };
+        beside(one) == beside(two)
+            && SCHEMAS.iter().all(|name| match (one.get(*name), two.get(*name)) {
+                (Some(one), Some(two)) => one == two || normal_schema(one) == normal_schema(two),
+                (one, two) => one.is_none() && two.is_none(),
+            })
+    }
+}
+
+const SCHEMAS: [&str; 2] = ["inputSchema", "outputSchema"];
+
+/// What a member of a definition says that is no schema; `None` for one that no call depends on.
+fn beside_schemas(name: &str, member: &Value) -> Option<Value> {
+    match name {
+        "execution" | "icons" => None,
+        "_meta" => member.get("ui").map(|ui| json!({"ui": ui})),
+        "annotations" if member.as_object().is_some_and(Map::is_empty) => None,
+        _ => Some(member.clone()),
     }
 }
 

@@ -85,6 +85,9 @@ impl<'s> Inliner<'s> {
         let target = self.node(target, depth + 1);
         self.open.pop();
         let Value::Object(target) = target else { return target };
+        if beside.is_empty() {
+            return Value::Object(target);
+        }
         merged(&beside, &target).map_or_else(
             || json!({ "allOf": [Value::Object(beside.clone()), Value::Object(target.clone())] }),
             Value::Object,
@@ -180,8 +183,11 @@ fn tidy(made: &mut Map<String, Value>) {
 }
 
 fn sorted(values: &[Value]) -> Value {
-    let mut values = values.to_vec();
-    values.sort_by_key(Value::to_string);
+    in_order(values.to_vec())
+}
+
+fn in_order(mut values: Vec<Value>) -> Value {
+    values.sort_by_cached_key(Value::to_string);
     values.dedup();
     Value::Array(values)
 }
@@ -247,10 +253,11 @@ fn merged(first: &Map<String, Value>, second: &Map<String, Value>) -> Option<Map
 /// Takes `null` out of unions, and unions of bare types or of constants into one list.
 fn fold_unions(made: &mut Map<String, Value>) {
     for union in ["anyOf", "oneOf"] {
-        let Some(Value::Array(variants)) = made.get(union) else { continue };
+        let Some(variants) = made.get_mut(union).and_then(Value::as_array_mut) else { continue };
+        let variants = std::mem::take(variants);
         let null = |v: &Value| *v == json!({ "type": ["null"] }) || *v == json!({ "enum": [null] });
         let nullable = variants.iter().any(null);
-        let rest: Vec<Value> = variants.iter().filter(|v| !null(v)).cloned().collect();
+        let rest: Vec<&Value> = variants.iter().filter(|v| !null(v)).collect();
         let one = match rest.as_slice() {
             [one] => one.as_object().cloned(),
             _ => joined(&rest, "type").or_else(|| joined(&rest, "enum")),
@@ -273,15 +280,14 @@ fn fold_unions(made: &mut Map<String, Value>) {
                 tidy(made);
             }
             None => {
-                let variants = sorted(variants);
-                made.insert(union.to_owned(), variants);
+                made.insert(union.to_owned(), in_order(variants));
             }
         }
     }
 }
 
 /// One schema for variants that only list types, or only list values of one type.
-fn joined(variants: &[Value], keyword: &str) -> Option<Map<String, Value>> {
+fn joined(variants: &[&Value], keyword: &str) -> Option<Map<String, Value>> {
     let mut all = Vec::new();
     let mut types: Option<&Value> = None;
     for variant in variants {
@@ -365,11 +371,7 @@ pub fn shape(schema: &Value) -> Value {
         Value::Object(members) => Value::Object(
             members
                 .iter()
-                .filter(|(name, value)| {
-                    !(matches!(name.as_str(), "description") && value.is_string())
-                        && *name != "default"
-                        && !is_mark(name)
-                })
+                .filter(|(name, value)| is_of_shape(name, value))
                 .map(|(name, value)| match (name.as_str(), value) {
                     ("properties", Value::Object(all)) => (
                         name.clone(),
@@ -381,6 +383,47 @@ pub fn shape(schema: &Value) -> Value {
         ),
         Value::Array(items) => Value::Array(items.iter().map(shape).collect()),
         other => other.clone(),
+    }
+}
+
+/// Whether a member of a schema says what is admitted.
+fn is_of_shape(name: &str, value: &Value) -> bool {
+    !(name == "description" && value.is_string()) && name != "default" && !is_mark(name)
+}
+
+/// Whether two schemas have one [`shape`], without making it.
+#[must_use]
+pub fn same_shape(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            let count = |members: &Map<String, Value>| {
+                members.iter().filter(|(name, value)| is_of_shape(name, value)).count()
+            };
+            count(one) == count(other)
+                && one.iter().filter(|(name, value)| is_of_shape(name, value)).all(
+                    |(name, value)| {
+                        other.get(name).is_some_and(|said| {
+                            is_of_shape(name, said) && same_member(name, value, said)
+                        })
+                    },
+                )
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(a, b)| same_shape(a, b))
+        }
+        (one, other) => one == other,
+    }
+}
+
+fn same_member(keyword: &str, one: &Value, other: &Value) -> bool {
+    match (keyword, one, other) {
+        ("properties", Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one
+                    .iter()
+                    .all(|(name, one)| other.get(name).is_some_and(|other| same_shape(one, other)))
+        }
+        _ => same_shape(one, other),
     }
 }
 

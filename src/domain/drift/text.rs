@@ -1,7 +1,9 @@
 //! Rule 5: instruction-like text and hidden Unicode.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use serde_json::Value;
 
 use crate::domain::contract::Tool;
@@ -9,6 +11,16 @@ use crate::domain::drift::words::tokens;
 
 /// The word list in force; its version stands in the file's name.
 const WORDS: &str = include_str!("../../../fixtures/text/instructions.v1.txt");
+
+/// The phrases of each section, ready to be searched for: every text of every tool is held against them.
+static ADDRESSED: LazyLock<Vec<Phrase>> = LazyLock::new(|| phrases("[addressed]"));
+static NAMING: LazyLock<Vec<Phrase>> = LazyLock::new(|| phrases("[naming]"));
+static ASKING: LazyLock<Vec<Phrase>> = LazyLock::new(|| phrases("[asking]"));
+
+struct Phrase {
+    text: &'static str,
+    finder: Finder<'static>,
+}
 
 /// Whether no text of a tool is instruction-like or hides characters: what may be shown to an agent
 /// without a person having read it.
@@ -20,8 +32,12 @@ pub fn clean_text(tool: &Tool) -> bool {
 /// Suspicious text of a definition that an earlier one did not have, in words.
 #[must_use]
 pub fn introduced_text(old: Option<&Tool>, new: &Tool) -> Vec<String> {
+    let found = findings(new.definition());
+    if found.is_empty() {
+        return Vec::new();
+    }
     let known = old.map(|tool| findings(tool.definition())).unwrap_or_default();
-    findings(new.definition()).difference(&known).cloned().collect()
+    found.difference(&known).cloned().collect()
 }
 
 /// Whether an argument asks for what passed between a person and the model: by its name or its text.
@@ -29,7 +45,7 @@ pub fn introduced_text(old: Option<&Tool>, new: &Tool) -> Vec<String> {
 pub fn asks_for_conversation(name: &str, schema: &Value) -> bool {
     let text = schema.get("description").and_then(Value::as_str).unwrap_or_default();
     let said = [tokens(name).join(" "), plain(text)];
-    phrases("[asking]").any(|phrase| said.iter().any(|text| holds(text, phrase)))
+    ASKING.iter().any(|phrase| said.iter().any(|text| holds(text, phrase)))
 }
 
 /// What is suspicious in any string or key below a value; it names the phrase, never the text.
@@ -58,13 +74,10 @@ fn judge(text: &str, found: &mut BTreeSet<String>) {
         found.insert(format!("the hidden character U+{:04X}", u32::from(hidden)));
     }
     let plain = plain(text);
-    let hit = |section: &str| phrases(section).find(|phrase| holds(&plain, phrase));
-    if let (Some(addressed), Some(_)) = (hit("[addressed]"), hit("[naming]")) {
-        for named in phrases("[naming]").filter(|phrase| holds(&plain, phrase)) {
-            found.insert(format!(
-                "text that addresses the model ({addressed:?}) and names {named:?}"
-            ));
-        }
+    let Some(addressed) = ADDRESSED.iter().find(|phrase| holds(&plain, phrase)) else { return };
+    for named in NAMING.iter().filter(|phrase| holds(&plain, phrase)) {
+        let (addressed, named) = (addressed.text, named.text);
+        found.insert(format!("text that addresses the model ({addressed:?}) and names {named:?}"));
     }
 }
 
@@ -79,18 +92,22 @@ fn plain(text: &str) -> String {
     seen.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn phrases(section: &str) -> impl Iterator<Item = &'static str> {
+fn phrases(section: &str) -> Vec<Phrase> {
     WORDS
         .lines()
-        .skip_while(move |line| *line != section)
+        .skip_while(|line| *line != section)
         .skip(1)
         .take_while(|line| !line.starts_with('['))
         .filter(|line| !line.is_empty())
+        .map(|text| Phrase { text, finder: Finder::new(text) })
+        .collect()
 }
 
 /// Whether a phrase stands in a text as whole words.
-fn holds(text: &str, phrase: &str) -> bool {
-    text.match_indices(phrase).any(|(at, _)| {
+fn holds(text: &str, phrase: &Phrase) -> bool {
+    let finder = &phrase.finder;
+    let phrase = phrase.text;
+    finder.find_iter(text.as_bytes()).any(|at| {
         let boundary = |outer: Option<char>, inner: Option<char>| {
             !(outer.is_some_and(char::is_alphanumeric) && inner.is_some_and(char::is_alphanumeric))
         };

@@ -2,7 +2,8 @@
 //!
 //! The lists are general English and general programming usage; none is fitted to a peer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 /// Abbreviations that stand for one word only, in any domain.
 const ABBREVIATIONS: &[(&str, &str)] = &[
@@ -280,6 +281,13 @@ const UNITS: &[(&str, &str)] = &[
     ("pound", "pound"),
 ];
 
+// The lists to look a word up in: every name and every text of a surface is cut into words.
+static WRITTEN_OUT: LazyLock<BTreeMap<&str, &str>> =
+    LazyLock::new(|| ABBREVIATIONS.iter().copied().collect());
+static UNIT_OF: LazyLock<BTreeMap<&str, &str>> = LazyLock::new(|| UNITS.iter().copied().collect());
+static READS: LazyLock<BTreeSet<&str>> = LazyLock::new(|| READING.iter().copied().collect());
+static CHANGES: LazyLock<BTreeSet<&str>> = LazyLock::new(|| CHANGING.iter().copied().collect());
+
 /// What an identifier refers with; a value of one kind never stands for one of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Handle {
@@ -366,38 +374,36 @@ pub fn stem(word: &str) -> String {
 /// The words of an identifier: cut up, singular, abbreviations written out.
 #[must_use]
 pub fn words(identifier: &str) -> Vec<String> {
-    tokens(identifier)
-        .iter()
-        .flat_map(|token| {
-            let stemmed = stem(token);
-            let whole = ABBREVIATIONS
-                .iter()
-                .find(|(short, _)| *short == stemmed || short == token)
-                .map_or(stemmed.as_str(), |(_, long)| long);
-            whole.split(' ').map(str::to_owned).collect::<Vec<_>>()
-        })
-        .fold(Vec::new(), |mut words, word| {
-            // A file's path is a path.
-            if word == "path" && words.last().is_some_and(|last| last == "file") {
-                words.pop();
-            }
-            words.push(word);
-            words
-        })
+    let mut words: Vec<String> = Vec::new();
+    let mut add = |word: String| {
+        // A file's path is a path.
+        if word == "path" && words.last().is_some_and(|last| last == "file") {
+            words.pop();
+        }
+        words.push(word);
+    };
+    for token in tokens(identifier) {
+        let stemmed = stem(&token);
+        match WRITTEN_OUT.get(stemmed.as_str()).or_else(|| WRITTEN_OUT.get(token.as_str())) {
+            Some(long) => long.split(' ').map(str::to_owned).for_each(&mut add),
+            None => add(stemmed),
+        }
+    }
+    words
 }
 
 /// Whether a word says what is done rather than to what.
 #[must_use]
 pub fn is_verb(word: &str) -> bool {
-    READING.contains(&word) || CHANGING.contains(&word)
+    READS.contains(word) || CHANGES.contains(word)
 }
 
 /// What the words of a name say about its effect.
 #[must_use]
 pub fn effect(words: &[String]) -> Effect {
     // The first verb names the action; a later word of the list is mostly a noun (`list_runs`).
-    let changing = words.iter().any(|word| CHANGING.contains(&word.as_str()));
-    let reading = words.iter().position(|word| READING.contains(&word.as_str()));
+    let changing = words.iter().any(|word| CHANGES.contains(word.as_str()));
+    let reading = words.iter().position(|word| READS.contains(word.as_str()));
     match (reading, changing) {
         (_, true) => Effect::Changes,
         (Some(_), false) => Effect::Reads,
@@ -412,7 +418,7 @@ pub fn units(text: &str) -> BTreeSet<&'static str> {
         .iter()
         .filter_map(|token| {
             let stemmed = stem(token);
-            UNITS.iter().find(|(word, _)| *word == stemmed || word == token).map(|(_, unit)| *unit)
+            UNIT_OF.get(stemmed.as_str()).or_else(|| UNIT_OF.get(token.as_str())).copied()
         })
         .collect()
 }

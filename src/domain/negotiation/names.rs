@@ -1,6 +1,7 @@
 //! How alike two names or two descriptions are, and what a likeness rests on.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use crate::domain::drift::words::{is_verb, words};
 
@@ -68,6 +69,8 @@ const GENERIC: &[&str] = &[
 /// Words that change nothing about what a field is.
 const FILLERS: &[&str] = &["a", "an", "at", "the", "is", "has", "should", "of"];
 
+static IS_GENERIC: LazyLock<BTreeSet<&str>> = LazyLock::new(|| GENERIC.iter().copied().collect());
+
 /// What two names share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Likeness {
@@ -115,7 +118,7 @@ fn telling(identifier: &str) -> Vec<String> {
 #[must_use]
 pub fn is_distinguishing(word: &str) -> bool {
     word.len() > 1
-        && !GENERIC.contains(&word)
+        && !IS_GENERIC.contains(word)
         && !FILLERS.contains(&word)
         && !word.chars().all(char::is_numeric)
 }
@@ -133,20 +136,30 @@ const PROSE: &[&str] = &[
     "optional", "required", "default", "eg", "e", "g", "use", "used",
 ];
 
+static IS_PROSE: LazyLock<BTreeSet<&str>> = LazyLock::new(|| PROSE.iter().copied().collect());
+
+/// The telling words of a description.
+#[must_use]
+pub fn said(text: &str) -> BTreeSet<String> {
+    words(text).into_iter().filter(|word| !IS_PROSE.contains(word.as_str())).collect()
+}
+
 /// How alike two descriptions are, from 0 to 1: the share of telling words that both have (Dice).
 /// Zero where either says nothing.
 #[must_use]
 pub fn text_similarity(one: &str, other: &str) -> f64 {
-    let set = |text: &str| -> BTreeSet<String> {
-        words(text).into_iter().filter(|word| !PROSE.contains(&word.as_str())).collect()
-    };
-    let (one, other) = (set(one), set(other));
+    shared_words(&said(one), &said(other))
+}
+
+/// As [`text_similarity`], of telling words that were read before.
+#[must_use]
+pub fn shared_words(one: &BTreeSet<String>, other: &BTreeSet<String>) -> f64 {
     if one.is_empty() || other.is_empty() {
         return 0.0;
     }
     // Sets of words are far smaller than 2^52.
     #[expect(clippy::cast_precision_loss, reason = "counts of words are small")]
-    let share = 2.0 * one.intersection(&other).count() as f64 / (one.len() + other.len()) as f64;
+    let share = 2.0 * one.intersection(other).count() as f64 / (one.len() + other.len()) as f64;
     share
 }
 

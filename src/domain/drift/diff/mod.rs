@@ -19,7 +19,7 @@ pub use schema::{fits, is_default_changed};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::normal::{normal, shape};
+use super::normal::{normal, same_shape};
 use super::{Change, DriftType, Face, Severity};
 use crate::domain::contract::{Surface, Tool};
 
@@ -106,7 +106,7 @@ fn gone(tool: &Tool, old: &Surface, new: &Surface, all: &mut Collected) {
     let heir = new.tools.iter().filter(|now| old.tool(now.name()).is_none()).find(|now| {
         !tool.description().is_empty()
             && tool.description() == now.description()
-            && faces(tool).map(|f| shape(&f)) == faces(now).map(|f| shape(&f))
+            && faces(tool).iter().zip(&faces(now)).all(|(one, other)| same_shape(one, other))
     });
     let (kind, message) = match heir {
         Some(heir) => ("tool_renamed", format!("`{}` is now `{}`", tool.name(), heir.name())),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::domain::drift::normal::shape;
+use crate::domain::drift::normal::same_shape;
 use crate::domain::drift::words::{handle, words};
 
 /// Whether a property is told as renamed: the same words, or the same text and shape.
@@ -17,7 +17,7 @@ pub(super) fn looks_renamed(from: &str, old: &Value, to: &str, new: &Value) -> b
     one == other
         || (text(old).is_some_and(|t| !t.is_empty())
             && text(old) == text(new)
-            && shape(old) == shape(new))
+            && same_shape(old, new))
 }
 
 /// Whether one name is the other with a word more or less.

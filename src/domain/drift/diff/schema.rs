@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::meaning;
 use super::renamed::{grew, looks_renamed, refers_otherwise};
 use crate::domain::drift::normal::{
-    is_closed, is_mark, properties, required, shape, types, values,
+    is_closed, is_mark, properties, required, same_shape, shape, types, values,
 };
 use crate::domain::drift::{DriftType, Face, Severity, asks_for_conversation};
 
@@ -47,8 +47,8 @@ pub(super) fn compare(face: Face, old: &Value, new: &Value, root: &str) -> Vec<F
 /// tells: a yes is as sure as that, a no may be wrong. Both in their normal spelling.
 #[must_use]
 pub fn fits(inner: &Value, outer: &Value) -> bool {
-    let (inner, outer) = (shape(inner), shape(outer));
-    inner == outer || compare(Face::Request, &inner, &outer, "").iter().all(|f| !f.breaking)
+    same_shape(inner, outer)
+        || compare(Face::Request, &shape(inner), &shape(outer), "").iter().all(|f| !f.breaking)
 }
 
 /// Whether a default that was stated is now another one: empty ones are alike, and so are
@@ -106,9 +106,8 @@ impl Walk {
             return;
         }
         self.steps -= 1;
-        let (olds, news) = (variants(old), variants(new));
-        if olds.len() > 1 || news.len() > 1 {
-            self.union(&olds, &news, at);
+        if forms(old) > 1 || forms(new) > 1 {
+            self.union(&variants(old), &variants(new), at);
             self.texts(old, new, at);
             return;
         }
@@ -132,20 +131,22 @@ impl Walk {
 
     /// Variant by variant: each of one side must find one of the other that takes it in.
     fn union(&mut self, olds: &[Value], news: &[Value], at: &str) {
+        let shapes = |all: &[Value]| -> Vec<Value> { all.iter().map(shape).collect() };
+        let (olds, news) = (shapes(olds), shapes(news));
         // One that fits breaks nothing on the request side: every value of it is still admitted.
         let mut fits = |from: &[Value], into: &[Value]| {
             from.iter().all(|one| {
                 into.iter().any(|other| {
                     let mut walk =
                         Walk { face: Face::Request, found: Vec::new(), steps: self.steps / 8 };
-                    walk.node(&shape(one), &shape(other), at);
+                    walk.node(one, other, at);
                     self.steps = self.steps.saturating_sub(8);
                     walk.found.iter().all(|found| !found.breaking)
                 })
             })
         };
-        let kept = fits(olds, news);
-        let grown = !fits(news, olds);
+        let kept = fits(&olds, &news);
+        let grown = !fits(&news, &olds);
         let (turn, words) = match (kept, grown) {
             (true, false) => return,
             (true, true) => (Turn::Wider, "more variants are admitted"),
@@ -417,7 +418,11 @@ impl Walk {
         let unknown: BTreeSet<String> = names(old).union(&names(new)).cloned().collect();
         for keyword in unknown.iter().map(String::as_str).chain(["format"]) {
             let (before, after) = (old.get(keyword), new.get(keyword));
-            if before.map(shape) == after.map(shape) {
+            let same = match (before, after) {
+                (Some(before), Some(after)) => same_shape(before, after),
+                (before, after) => before.is_none() && after.is_none(),
+            };
+            if same {
                 continue;
             }
             let turn = match (before, after) {
@@ -469,6 +474,11 @@ impl Walk {
 }
 
 /// The variants of a union, each with what stands beside the union; the node itself where it is none.
+fn forms(node: &Value) -> usize {
+    let union = node.get("anyOf").or_else(|| node.get("oneOf")).and_then(Value::as_array);
+    union.map_or(1, Vec::len)
+}
+
 fn variants(node: &Value) -> Vec<Value> {
     let union = node.get("anyOf").or_else(|| node.get("oneOf")).and_then(Value::as_array);
     let Some(union) = union else { return vec![node.clone()] };

@@ -20,7 +20,7 @@ mod target;
 pub use effect::effectively_read_only;
 pub use evidence::{Derivation, DerivedRelation, GateEvidence};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -72,6 +72,7 @@ pub fn gate(input: &GateInput<'_>) -> Gated {
     let partial = flows.iter().any(|flow| flow.partial);
     let targets: BTreeSet<&str> =
         flows.iter().map(|flow| flow.call.as_deref().unwrap_or(input.promised.name())).collect();
+    let mut offers: BTreeMap<&str, Value> = BTreeMap::new();
     for flow in &flows {
         let name = flow.call.as_deref().unwrap_or(input.promised.name());
         let Some(offered) = input.new_surface.tool(name) else {
@@ -79,10 +80,11 @@ pub fn gate(input: &GateInput<'_>) -> Gated {
             continue;
         };
         let discriminator = target::judge(input, offered, flow, targets.len() > 1, &mut holds);
-        let sides = request::Request::new(input, offered, discriminator);
-        sides.judge(flow, &mut holds);
+        let offer = offers.entry(name).or_insert_with(|| input_schema(offered));
+        let faces = [&promised, &*offer];
+        request::Request::new(input, offered, faces, discriminator).judge(flow, &mut holds);
         reply::judge(input, offered, &mut holds);
-        own::judge(input, offered, &mut holds);
+        own::judge(input, faces, &mut holds);
         let old = input.old_surface.tool(name).unwrap_or(input.promised);
         holds.extend(introduced_text(Some(old), offered).into_iter().map(|why| (Rule::Text, why)));
     }

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::pair::Hold;
-use super::{GateInput, field, input_schema};
+use super::{GateInput, field};
 use crate::domain::contract::{Containment, Tool, contains};
 use crate::domain::drift::clean_text;
 use crate::domain::negotiation::Rule;
@@ -14,9 +14,8 @@ use crate::domain::routine::Op;
 const REASON_CHARS: usize = 160;
 
 /// Holds what the routine itself says against rules 5 and 7.
-pub(super) fn judge(input: &GateInput<'_>, offered: &Tool, holds: &mut Vec<Hold>) {
+pub(super) fn judge(input: &GateInput<'_>, [promise, offer]: [&Value; 2], holds: &mut Vec<Hold>) {
     let routine = &input.candidate.routine;
-    let (promise, offer) = (input_schema(input.promised), input_schema(offered));
     for (at, values, reason) in
         refusals(&routine.request).into_iter().chain(refusals(&routine.reply))
     {
@@ -25,12 +24,12 @@ pub(super) fn judge(input: &GateInput<'_>, offered: &Tool, holds: &mut Vec<Hold>
             let why = format!("{at}: the reason of a refusal is no plain sentence");
             holds.push((Rule::Text, why));
         }
-        if values.is_none() && is_required(&promise, at) {
+        if values.is_none() && is_required(promise, at) {
             let why = format!("{at}: every call carries it, so every call would be refused");
             holds.push((Rule::NothingLost, why));
         }
         // A place that only the offer has is where a value was moved to: it is there to be taken.
-        let taken = match (field::at(&promise, at), field::at(&offer, at)) {
+        let taken = match (field::at(promise, at), field::at(offer, at)) {
             (_, None) => false,
             (None, Some(_)) => values.is_none(),
             (Some(promised), Some(offered)) => {

@@ -7,7 +7,7 @@ use serde_json::{Number, Value};
 use super::field::{self, Field, opposed};
 use super::flow::Change;
 use crate::domain::contract::{Containment, contains};
-use crate::domain::drift::normal::{shape, values};
+use crate::domain::drift::normal::{same_shape, values};
 use crate::domain::drift::words::{handle, tokens, units, words};
 use crate::domain::negotiation::Rule;
 use crate::domain::negotiation::names::{is_distinguishing, likeness, says_json};
@@ -148,7 +148,7 @@ impl Sides<'_> {
         };
         telling >= 2
             && words(target.description()) == text
-            && shape(source.schema) == shape(target.schema)
+            && same_shape(source.schema, target.schema)
             && !shared(self.from)
             && !shared(self.to)
     }
@@ -184,7 +184,7 @@ impl Sides<'_> {
             source.default().is_some_and(|it| telling(it) && target.default() == Some(it));
         let listed = values(source.schema)
             .is_some_and(|list| list.len() > 1 && values(target.schema) == Some(list));
-        head && (default || listed) && shape(source.schema) == shape(target.schema)
+        head && (default || listed) && same_shape(source.schema, target.schema)
     }
 
     /// Another new place, or another vanished one, that fits as well.

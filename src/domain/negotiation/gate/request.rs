@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::field::{self, Field};
 use super::flow::{Change, DEFAULTED, Flow, Lost, Source};
 use super::pair::{Hold, Sides};
-use super::{GateInput, context, effect, input_schema};
+use super::{GateInput, context, effect};
 use crate::domain::contract::Tool;
 use crate::domain::drift::is_default_changed;
 use crate::domain::drift::normal::{types, values};
@@ -44,8 +44,8 @@ const CONSENT: &[&str] = &[
 /// One way through the request operations, against both schemas.
 pub(super) struct Request<'r> {
     input: &'r GateInput<'r>,
-    from: Value,
-    to: Value,
+    from: &'r Value,
+    to: &'r Value,
     context: BTreeSet<String>,
     /// The place of the discriminator that the tool's name dictates.
     discriminator: Option<String>,
@@ -57,18 +57,12 @@ impl<'r> Request<'r> {
     pub(super) fn new(
         input: &'r GateInput<'r>,
         offered: &Tool,
+        [from, to]: [&'r Value; 2],
         discriminator: Option<String>,
     ) -> Self {
         let reads = effect::effectively_read_only(offered, None)
             && effect::effectively_read_only(input.promised, None);
-        Self {
-            input,
-            from: input_schema(input.promised),
-            to: input_schema(offered),
-            context: context(input.promised, offered),
-            discriminator,
-            reads,
-        }
+        Self { input, from, to, context: context(input.promised, offered), discriminator, reads }
     }
 
     /// Holds every value's way against the rules.
@@ -110,9 +104,9 @@ impl<'r> Request<'r> {
     fn listed(&self, op: &Op, place: &str) -> bool {
         let Op::Join { from, separator, to } = op else { return false };
         let alone = matches!(from.as_slice(), [only] if only.as_str() == place && only == to);
-        let lists = Field::find(&self.from, place)
+        let lists = Field::find(self.from, place)
             .is_some_and(|it| types(it.schema).is_some_and(|types| types.contains("array")));
-        let said = Field::find(&self.to, place)
+        let said = Field::find(self.to, place)
             .is_some_and(|it| separator == "," && says_comma_separated(it.description()));
         alone && lists && said
     }
@@ -125,8 +119,8 @@ impl<'r> Request<'r> {
         only: Option<&[Value]>,
         holds: &mut Vec<Hold>,
     ) {
-        if field::at(&self.to, place).is_none() {
-            if field::at(&self.from, pointer).is_none() {
+        if field::at(self.to, place).is_none() {
+            if field::at(self.from, pointer).is_none() {
                 return;
             }
             // It would reach a peer that does not declare it, and so would mean nothing there.
@@ -134,7 +128,7 @@ impl<'r> Request<'r> {
             self.lost(&lost, holds);
             return;
         }
-        let (from, to) = (&self.from, &self.to);
+        let (from, to) = (self.from, self.to);
         let sides = Sides { from, to, context: &self.context, reads: self.reads };
         sides.judge(pointer, place, changes, self.shown(pointer), holds);
         if pointer == place {
@@ -145,7 +139,7 @@ impl<'r> Request<'r> {
     /// A surviving argument's default is part of its meaning for the calls that leave it out.
     fn survived(&self, pointer: &str, holds: &mut Vec<Hold>) {
         let (Some(old), Some(new)) =
-            (Field::find(&self.from, pointer), Field::find(&self.to, pointer))
+            (Field::find(self.from, pointer), Field::find(self.to, pointer))
         else {
             return;
         };
@@ -170,7 +164,7 @@ impl<'r> Request<'r> {
     fn constant(&self, flow: &Flow, place: &str, value: &Value, holds: &mut Vec<Hold>) {
         let at = place.strip_suffix(DEFAULTED).unwrap_or(place);
         let mut hold = |why: &str| holds.push((Rule::Values, format!("{at}: {why}")));
-        let Some(target) = Field::find(&self.to, at) else {
+        let Some(target) = Field::find(self.to, at) else {
             return hold("a constant for an argument that is not declared");
         };
         let said = words(&target.name());
@@ -181,7 +175,7 @@ impl<'r> Request<'r> {
         if place != at
             && let Some(Source::Given { pointer, .. }) = flow.places.get(at)
         {
-            let own = Field::find(&self.from, pointer).and_then(|it| it.default());
+            let own = Field::find(self.from, pointer).and_then(|it| it.default());
             return if own.is_some_and(|own| same(own, value)) {
             } else {
                 hold("not the default that was promised");
@@ -214,7 +208,7 @@ impl<'r> Request<'r> {
     fn lost(&self, lost: &Lost, holds: &mut Vec<Hold>) {
         let at = &lost.pointer;
         let mut hold = |why: &str| holds.push((Rule::NothingLost, format!("{at}: {why}")));
-        let Some(old) = Field::find(&self.from, at) else { return };
+        let Some(old) = Field::find(self.from, at) else { return };
         let Some(only) = &lost.only else {
             return hold("the argument does not reach the peer");
         };
@@ -222,7 +216,7 @@ impl<'r> Request<'r> {
         if !only.iter().all(|value| default.is_some_and(|default| same(default, value))) {
             return hold("a value that is not the promised default does not reach the peer");
         }
-        match Field::find(&self.to, at) {
+        match Field::find(self.to, at) {
             Some(new) => {
                 let (before, after) = (default, new.default());
                 let alike = match (before, after) {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::super::names::{likeness, text_similarity};
 use super::values::{Carriage, value};
 use crate::domain::drift::normal::{
-    admitted, is_closed, properties, required, shape, types, values,
+    admitted, is_closed, properties, required, same_shape, types, values,
 };
 use crate::domain::drift::words::{handle, units, words};
 use crate::domain::drift::{fits, is_default_changed};
@@ -349,7 +349,7 @@ fn evidence(from: &str, old: &Value, to: &str, new: &Value) -> f64 {
     }
     let said = text_similarity(&before, &after);
     let same_text = !before.is_empty() && before == after;
-    if same_text && shape(old) == shape(new) {
+    if same_text && same_shape(old, new) {
         return 0.95;
     }
     let within = names.apart == 1 || names.shared > names.apart;
@@ -379,8 +379,7 @@ fn nested<'a>(
 ) -> Option<&'a str> {
     let mut holds = fresh.iter().filter(|container| {
         targets.get(*container).is_some_and(|target| {
-            properties(target)
-                .any(|(n, s)| n == name && (shape(s) == shape(schema) || fits(schema, s)))
+            properties(target).any(|(n, s)| n == name && (same_shape(s, schema) || fits(schema, s)))
         })
     });
     let only = holds.next()?;
@@ -399,7 +398,7 @@ fn unnest<'a>(
     let target = |name: &str, schema: &Value| {
         fresh
             .iter()
-            .find(|f| **f == name && targets.get(name).is_some_and(|t| shape(t) == shape(schema)))
+            .find(|f| **f == name && targets.get(name).is_some_and(|t| same_shape(t, schema)))
     };
     let found: Vec<&&'a str> = inner.iter().filter_map(|(n, s)| target(n, s)).collect();
     let enough = match lost.side {

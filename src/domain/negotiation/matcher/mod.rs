@@ -25,19 +25,20 @@ use crate::domain::drift::normal::{admitted, normal, properties};
 use crate::domain::drift::words::{Effect, effect, words};
 use crate::domain::routine::{CaseArm, Op, ToolRoutine};
 use fields::{Carried, Side, carry};
-use tools::Successor;
+use tools::{Offered, Successor};
 
 /// A candidate for every promised tool whose meaning changed or that is gone, where one can be made.
 #[must_use]
 pub fn propose(old: &Surface, new: &Surface) -> Vec<Candidate> {
-    let successors = tools::successors(old, new);
+    let offered = Offered::new(new);
+    let successors = tools::successors(old, &offered);
     old.tools
         .iter()
         .filter_map(|tool| match new.tool(tool.name()) {
-            Some(now) if now == tool || now.meaning() == tool.meaning() => None,
+            Some(now) if now == tool || now.means(tool) => None,
             Some(now) => {
                 let mut made = candidate(tool, now, Successor::kept())?;
-                moved_elsewhere(tool, new, &mut made);
+                moved_elsewhere(tool, &offered, &mut made);
                 Some(made)
             }
             None => {
@@ -116,7 +117,7 @@ fn refuses_a_cursor(op: &Op, promised: &Value) -> bool {
 
 /// Calls that use an argument which the tool no longer takes go where the argument is taken still: to
 /// another tool that says this one's name and takes all its arguments. A person decides.
-fn moved_elsewhere(tool: &Tool, new: &Surface, made: &mut Candidate) {
+fn moved_elsewhere(tool: &Tool, offered: &Offered<'_>, made: &mut Candidate) {
     let only_refuses = |op: &Op| matches!(op, Op::RefuseIf { not_one_of: None, .. });
     if !made.routine.request.iter().all(only_refuses) || !made.routine.reply.is_empty() {
         return;
@@ -124,7 +125,7 @@ fn moved_elsewhere(tool: &Tool, new: &Surface, made: &mut Candidate) {
     for op in &mut made.routine.request {
         let Op::RefuseIf { at, .. } = op else { continue };
         let lost = at.last().map(|token| token.decoded().into_owned()).unwrap_or_default();
-        let Some((other, member, value)) = tools::elsewhere(tool, &lost, new) else { continue };
+        let Some((other, member, value)) = tools::elsewhere(tool, &lost, offered) else { continue };
         let at = at.clone();
         let call = Op::Call { tool: other.name().to_owned() };
         let choose = Op::Default { at: fields::at("", &member), value };

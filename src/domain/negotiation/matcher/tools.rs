@@ -1,10 +1,11 @@
 //! The successor of a tool that is gone: renamed, or merged behind a discriminator.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::super::names::{is_distinguishing, likeness, text_similarity};
+use super::super::names::{is_distinguishing, likeness, said, shared_words};
 use super::fields::{Side, carry};
 use crate::domain::contract::{Surface, Tool};
 use crate::domain::drift::normal::{normal, properties, required, types, values};
@@ -42,29 +43,79 @@ struct Link<'a> {
     doubt: Option<String>,
 }
 
-/// A tool with its input schema in its normal spelling.
+/// A tool, read once: it is held against every other.
 struct Known<'a> {
     tool: &'a Tool,
+    /// Its input schema in its normal spelling.
     schema: Value,
+    /// The words of its name, and the same with the verbs of looking as one.
+    own: BTreeSet<String>,
+    name: BTreeSet<String>,
+    /// The telling words of its description.
+    said: BTreeSet<String>,
+    /// The values that its arguments choose from: of which argument, which, and its words.
+    values: Vec<(String, Value, BTreeSet<String>)>,
 }
 
 impl<'a> Known<'a> {
     fn of(tool: &'a Tool) -> Self {
-        Self { tool, schema: tool.input_schema().map_or_else(|| json!({}), normal) }
+        let schema = tool.input_schema().map_or_else(|| json!({}), normal);
+        let text = |value: &Value| value.as_str().filter(|it| !it.is_empty()).map(canonical);
+        let of_list = |(member, schema): (&String, &Value)| {
+            let list = values(schema).filter(|list| list.len() > 1).into_iter().flatten();
+            list.filter_map(|it| Some((member.clone(), it.clone(), text(it)?))).collect::<Vec<_>>()
+        };
+        let values = properties(&schema).flat_map(of_list).collect();
+        Self {
+            tool,
+            own: words(tool.name()).into_iter().collect(),
+            name: canonical(tool.name()),
+            said: said(tool.description()),
+            values,
+            schema,
+        }
+    }
+
+    fn takes(&self, member: &str) -> bool {
+        self.schema.get("properties").is_some_and(|all| all.get(member).is_some())
+    }
+
+    /// The words of a gone tool's name that this one's own name does not say.
+    fn left_of(&self, gone: &Self) -> BTreeSet<String> {
+        gone.name.difference(&self.own).cloned().collect()
+    }
+}
+
+/// The tools that are offered, each read once, and only where one is asked for.
+pub(super) struct Offered<'a> {
+    surface: &'a Surface,
+    read: OnceCell<Vec<Known<'a>>>,
+}
+
+impl<'a> Offered<'a> {
+    pub(super) fn new(surface: &'a Surface) -> Self {
+        Self { surface, read: OnceCell::new() }
+    }
+
+    fn all(&self) -> &[Known<'a>] {
+        self.read.get_or_init(|| self.surface.tools.iter().map(Known::of).collect())
     }
 }
 
 /// For each tool that is gone: the one successor that stands out. A name that stood before is never
 /// another's successor, save where its own schema says the whole old name as one of its values.
-pub(super) fn successors(old: &Surface, new: &Surface) -> BTreeMap<String, (String, Successor)> {
-    let gone: Vec<Known<'_>> =
-        old.tools.iter().filter(|tool| new.tool(tool.name()).is_none()).map(Known::of).collect();
+pub(super) fn successors(
+    old: &Surface,
+    offered: &Offered<'_>,
+) -> BTreeMap<String, (String, Successor)> {
+    let is_gone = |tool: &&Tool| offered.surface.tool(tool.name()).is_none();
+    let gone: Vec<Known<'_>> = old.tools.iter().filter(is_gone).map(Known::of).collect();
     if gone.is_empty() {
         return BTreeMap::new();
     }
-    let (standing, fresh): (Vec<Known<'_>>, Vec<Known<'_>>) =
-        new.tools.iter().map(Known::of).partition(|known| old.tool(known.tool.name()).is_some());
-    let shared = shared_texts(&gone, &fresh);
+    let (standing, fresh): (Vec<&Known<'_>>, Vec<&Known<'_>>) =
+        offered.all().iter().partition(|known| old.tool(known.tool.name()).is_some());
+    let shared = shared_texts(gone.iter(), fresh.iter().copied());
     let mut links = Vec::new();
     for from in &gone {
         for to in &fresh {
@@ -102,24 +153,24 @@ pub(super) fn successors(old: &Surface, new: &Surface) -> BTreeMap<String, (Stri
 pub(super) fn elsewhere<'a>(
     tool: &Tool,
     lost: &str,
-    new: &'a Surface,
+    offered: &Offered<'a>,
 ) -> Option<(&'a Tool, String, Value)> {
     let promised = Known::of(tool);
     let mut found =
-        new.tools.iter().filter(|other| other.name() != tool.name()).filter_map(|other| {
-            let offered = Known::of(other);
-            let has = |name: &str| properties(&offered.schema).any(|(known, _)| known == name);
-            if !has(lost) || !properties(&promised.schema).all(|(name, _)| has(name)) {
-                return None;
-            }
-            let (member, value) =
-                discriminator(tool.name(), other.name(), &promised.schema, &offered.schema)?;
-            let all: BTreeSet<&str> = required(&promised.schema);
-            let asks = required(&offered.schema);
-            asks.iter()
-                .all(|name| *name == member || all.contains(name) || *name == lost)
-                .then_some((other, member, value))
-        });
+        offered.all().iter().filter(|other| other.tool.name() != tool.name()).filter_map(
+            |offered| {
+                let has = |name: &str| offered.takes(name);
+                if !has(lost) || !properties(&promised.schema).all(|(name, _)| has(name)) {
+                    return None;
+                }
+                let (member, value) = discriminator(&promised, offered)?;
+                let all: BTreeSet<&str> = required(&promised.schema);
+                let asks = required(&offered.schema);
+                asks.iter()
+                    .all(|name| *name == member || all.contains(name) || *name == lost)
+                    .then_some((offered.tool, member, value))
+            },
+        );
     let one = found.next()?;
     found.next().is_none().then_some(one)
 }
@@ -133,16 +184,15 @@ fn rivals(other: &Link<'_>, best: &Link<'_>) -> bool {
 }
 
 /// Descriptions that stand on more than one tool of a side: they are no evidence.
-fn shared_texts(gone: &[Known<'_>], fresh: &[Known<'_>]) -> BTreeSet<String> {
+fn shared_texts<'a, 'k: 'a>(
+    gone: impl Iterator<Item = &'a Known<'k>>,
+    fresh: impl Iterator<Item = &'a Known<'k>>,
+) -> BTreeSet<String> {
     let mut shared = BTreeSet::new();
-    for side in [gone, fresh] {
-        let mut seen = BTreeSet::new();
-        for known in side {
-            if !seen.insert(known.tool.description()) {
-                shared.insert(known.tool.description().to_owned());
-            }
-        }
-    }
+    let (mut before, mut after) = (BTreeSet::new(), BTreeSet::new());
+    let gone = gone.filter(|known| !before.insert(known.tool.description()));
+    let fresh = fresh.filter(|known| !after.insert(known.tool.description()));
+    shared.extend(gone.chain(fresh).map(|known| known.tool.description().to_owned()));
     shared
 }
 
@@ -157,9 +207,9 @@ fn link<'a>(
     let (promised, offered) = (&from.schema, &to.schema);
     let (old, new) = (from.tool.name(), to.tool.name());
     let exact = |(_, value): &(String, Value)| value.as_str().is_some_and(|it| whole(old, it));
-    let (constant, doubt) = match discriminator(old, new, promised, offered) {
+    let (constant, doubt) = match discriminator(from, to) {
         Some(found) if shared.is_some() || exact(&found) => (Some(found), None),
-        _ => match likely_discriminator(old, new, promised, offered, shared.is_some()) {
+        _ => match likely_discriminator(from, to, shared.is_some()) {
             Some((found, doubt)) => (Some(found), Some(doubt)),
             None => (None, None),
         },
@@ -167,10 +217,10 @@ fn link<'a>(
     let score = match (&constant, &doubt, shared) {
         (Some(found), None, _) if exact(found) => 0.99,
         (Some(_), None, _) => 0.85,
-        (Some(_), Some(_), Some(shared)) => 0.7_f64.max(renamed(from.tool, to.tool, shared)),
+        (Some(_), Some(_), Some(shared)) => 0.7_f64.max(renamed(from, to, shared)),
         (Some(_), Some(_), None) => 0.6,
-        (None, _, Some(shared)) => renamed(from.tool, to.tool, shared),
-        (None, _, None) if canonical(old) == canonical(new) => 0.6,
+        (None, _, Some(shared)) => renamed(from, to, shared),
+        (None, _, None) if from.name == to.name => 0.6,
         (None, _, None) => 0.0,
     };
     if score < LIKELY {
@@ -190,28 +240,26 @@ fn whole(name: &str, value: &str) -> bool {
 }
 
 /// How much speaks for a plain rename, from 0 to 1.
-fn renamed(from: &Tool, to: &Tool, shared: &BTreeSet<String>) -> f64 {
-    let names = likeness(from.name(), to.name());
+fn renamed(from: &Known<'_>, to: &Known<'_>, shared: &BTreeSet<String>) -> f64 {
+    let names = likeness(from.tool.name(), to.tool.name());
     if names.same {
         return 1.0;
     }
-    let (before, after) = (from.description().trim(), to.description().trim());
-    let telling = !before.is_empty() && !shared.contains(from.description());
+    let text = from.tool.description();
+    let (before, after) = (text.trim(), to.tool.description().trim());
+    let telling = !before.is_empty() && !shared.contains(text);
     if telling && before == after {
         return 0.95;
     }
-    let said = if telling { text_similarity(before, after) } else { 0.0 };
-    let subset = names.apart > 0 && names.shared > 0 && {
-        let (one, other) = (canonical(from.name()), canonical(to.name()));
-        one.is_subset(&other) || other.is_subset(&one)
-    };
-    let both = canonical(from.name());
-    let other = canonical(to.name());
-    let common: Vec<_> = both.intersection(&other).filter(|w| is_distinguishing(w)).collect();
-    if !common.is_empty() && said >= 0.8 {
+    let said = if telling { shared_words(&from.said, &to.said) } else { 0.0 };
+    let subset = names.apart > 0
+        && names.shared > 0
+        && (from.name.is_subset(&to.name) || to.name.is_subset(&from.name));
+    let common = from.name.intersection(&to.name).any(|word| is_distinguishing(word));
+    if common && said >= 0.8 {
         return 0.8;
     }
-    match (subset, common.is_empty()) {
+    match (subset, !common) {
         (true, false) => 0.6 + 0.3 * said,
         (false, false) => 0.35 + 0.4 * said,
         _ => 0.6 * said,
@@ -238,52 +286,34 @@ fn canonical(name: &str) -> BTreeSet<String> {
 
 /// The member of the offer, new to the promise, one value of which says the old name, or the old name
 /// less the words of the new tool's own name.
-fn discriminator(
-    from: &str,
-    to: &str,
-    promised: &Value,
-    offered: &Value,
-) -> Option<(String, Value)> {
-    let name = canonical(from);
-    let own: BTreeSet<String> = words(to).into_iter().collect();
-    let less: BTreeSet<String> = name.difference(&own).cloned().collect();
-    let says = |value: &Value, words: &BTreeSet<String>| {
-        value.as_str().is_some_and(|value| !value.is_empty() && canonical(value) == *words)
-    };
-    let values: Vec<(&String, &Value)> = properties(offered)
-        .filter(|(member, _)| !properties(promised).any(|(known, _)| known == *member))
-        .flat_map(|(member, schema)| {
-            let list = values(schema).filter(|list| list.len() > 1);
-            list.into_iter().flatten().map(move |value| (member, value))
-        })
-        .collect();
+fn discriminator(from: &Known<'_>, to: &Known<'_>) -> Option<(String, Value)> {
+    let less = to.left_of(from);
     // The whole old name before what is left of it: `list_runs` of `runs_read` before `get`.
-    [name, less].iter().filter(|said| !said.is_empty()).find_map(|said| {
-        let mut found = values.iter().filter(|(_, value)| says(value, said));
-        let (member, value) = found.next()?;
-        found.next().is_none().then(|| ((*member).clone(), (*value).clone()))
+    [&from.name, &less].into_iter().filter(|said| !said.is_empty()).find_map(|said| {
+        let says = |(member, _, words): &&(String, Value, BTreeSet<String>)| {
+            words == said && !from.takes(member)
+        };
+        let mut found = to.values.iter().filter(says);
+        let (member, value, _) = found.next()?;
+        found.next().is_none().then(|| (member.clone(), value.clone()))
     })
 }
 
 /// A discriminator that nothing settles: its values stand in its text only, or one of them says a part
 /// of the old name. The two tools must be about the same.
 fn likely_discriminator(
-    from: &str,
-    to: &str,
-    promised: &Value,
-    offered: &Value,
+    from: &Known<'_>,
+    to: &Known<'_>,
     fresh: bool,
 ) -> Option<((String, Value), String)> {
-    let name = canonical(from);
-    let own: BTreeSet<String> = words(to).into_iter().collect();
-    let less: BTreeSet<String> = name.difference(&own).cloned().collect();
+    let (name, less, offered) = (&from.name, to.left_of(from), &to.schema);
     if less.len() == name.len() || less.is_empty() {
         return None;
     }
     let is_fresh = fresh;
     let fresh = || {
         properties(offered)
-            .filter(|(member, _)| !properties(promised).any(|(known, _)| known == *member))
+            .filter(|(member, _)| !from.takes(member))
             .filter(|(member, _)| required(offered).contains(member.as_str()))
     };
     let told: Vec<(&String, String)> = fresh()
@@ -294,7 +324,7 @@ fn likely_discriminator(
             options(text).into_iter().map(move |value| (member, value))
         })
         .collect();
-    let exact = [&name, &less].into_iter().find_map(|said| {
+    let exact = [name, &less].into_iter().find_map(|said| {
         let mut found = told.iter().filter(|(_, value)| canonical(value) == *said);
         let one = found.next()?;
         found.all(|other| other.1 == one.1).then_some(one)
@@ -313,7 +343,7 @@ fn likely_discriminator(
     let mut more =
         listed.iter().filter(|(_, value)| name.len() > 2 && name.is_subset(&canonical(value)));
     if let (Some((member, value)), None) = (more.next(), more.next()) {
-        let doubt = format!("{value:?} of `{member}` says more than `{from}`");
+        let doubt = format!("{value:?} of `{member}` says more than `{}`", from.tool.name());
         return Some((((*member).clone(), json!(value)), doubt));
     }
     if !is_fresh {
@@ -328,7 +358,7 @@ fn likely_discriminator(
     let mut found = listed.iter().filter(|(_, value)| share(value) == most);
     let (member, value) = found.next()?;
     found.next().is_none().then(|| {
-        let doubt = format!("{value:?} of `{member}` says only a part of `{from}`");
+        let doubt = format!("{value:?} of `{member}` says only a part of `{}`", from.tool.name());
         (((*member).clone(), json!(value)), doubt)
     })
 }

@@ -33,10 +33,11 @@ pub(super) fn value(side: Side, from: &Value, into: &Value, at: &str, depth: usi
     }
     let place = fields::place(at);
     let mut ops = Vec::new();
-    let from = &without_null(from, into, &place, &mut ops);
-    if fits(from, into) {
+    let without = without_null(from, into, &place, &mut ops);
+    if without.as_ref().is_some_and(|from| fits(from, into)) {
         return Carriage::Ops(ops);
     }
+    let from = without.as_ref().unwrap_or(from);
     if let (Some(before), Some(after)) = (values(from), values(into)) {
         return listed(spelled(before, after), ops, place);
     }
@@ -357,8 +358,9 @@ fn each(
     depth: usize,
     mut ops: Vec<Op>,
 ) -> Carriage {
-    let items = |schema: &Value| schema.get("items").cloned().unwrap_or_else(|| json!({}));
-    match value(side, &items(from), &items(into), "", depth + 1) {
+    let open = json!({});
+    let [from, into] = [from, into].map(|schema| schema.get("items").unwrap_or(&open));
+    match value(side, from, into, "", depth + 1) {
         Carriage::Ops(inner) => {
             if !inner.is_empty() {
                 ops.push(Op::Each { at: fields::place(at), ops: inner });
@@ -413,11 +415,16 @@ fn unioned(
     }
 }
 
-/// Null that the target refuses goes away where null is what absence means.
-fn without_null(from: &Value, into: &Value, place: &PointerBuf, ops: &mut Vec<Op>) -> Value {
+/// Null that the target refuses goes away where null is what absence means; `None` where there is none.
+fn without_null(
+    from: &Value,
+    into: &Value,
+    place: &PointerBuf,
+    ops: &mut Vec<Op>,
+) -> Option<Value> {
     let admits = |schema: &Value| types(schema).is_none_or(|types| types.contains("null"));
     if !admits(from) || admits(into) || types(from).is_none() {
-        return from.clone();
+        return None;
     }
     if from.get("default") == Some(&Value::Null) {
         ops.push(Op::RemoveIf { at: place.clone(), one_of: vec![Value::Null] });
@@ -428,7 +435,7 @@ fn without_null(from: &Value, into: &Value, place: &PointerBuf, ops: &mut Vec<Op
             listed.retain(|v| *v != json!("null") && !v.is_null());
         }
     }
-    made
+    Some(made)
 }
 
 enum Spelling {
