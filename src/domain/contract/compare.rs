@@ -1,5 +1,6 @@
 //! Does one schema admit every value of another? Three-valued: what is not decided is Unknown.
 
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jsonschema::canonical::{self, CanonicalSchema};
@@ -7,11 +8,17 @@ use jsonschema::{Draft, PatternOptions};
 use serde_json::{Map, Value, json};
 
 use super::Schema;
+use super::covers;
 use super::normal::normal_schema;
-use super::sample::instances;
+use super::sample::{Effort, try_instances};
+use crate::domain::json::Item;
 
-/// How many instances of the inner schema a Yes must survive.
-const WITNESSES: usize = 400;
+/// What a Yes must survive: it does not rest on instances, they would only tell of a fault here.
+const SURE: Effort = Effort { most: 48, bytes: 32 << 10 };
+/// What is tried before a containment is left open: a No rests on the instance that is found.
+const SEARCH: Effort = Effort { most: 400, bytes: 128 << 10 };
+/// Values and keys of two schemas that the algebra is asked about; it may take far more than their size.
+const ALGEBRA: usize = 1_500;
 
 /// Whether one schema admits every value of another.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,30 +42,103 @@ pub fn contains(outer: &Value, inner: &Value) -> Containment {
         (Ok(outer), Ok(inner)) => (outer, inner),
         (Err(refused), _) | (_, Err(refused)) => return Containment::Unknown(refused.to_string()),
     };
-    let refused = |it: &Value| !outer_schema.admits_value(it);
     if outer == inner {
         return Containment::Yes;
     }
-    // Before the algebra is asked: it is experimental, and an instance is beyond dispute.
-    if let Some(it) = instances(&inner, WITNESSES).into_iter().find(refused) {
+    let shown = shown(&outer, &inner);
+    // An instance is beyond dispute, whatever was shown.
+    let refused = |it: &Value, item: Item<'_>| match outer_schema.admits(item) {
+        true => ControlFlow::Continue(()),
+        false => ControlFlow::Break(it.clone()),
+    };
+    let effort = if matches!(shown, Algebra::Yes) { SURE } else { SEARCH };
+    if let Some(it) = try_instances(&inner_schema, effort, refused) {
         return Containment::No(Box::new(it));
     }
-    // A panic in the engine is one more way of not knowing.
-    let answer = catch_unwind(AssertUnwindSafe(|| algebra(&outer, &inner)))
-        .unwrap_or_else(|_| Algebra::Unknown("the schema algebra gave up".to_owned()));
-    match answer {
+    match shown {
         Algebra::Yes => Containment::Yes,
         Algebra::Rest(rest) => {
             // The engine's word for what is left over is tried against both.
-            let mut left = instances(&rest, WITNESSES).into_iter();
-            match left.find(|it| inner_schema.admits_value(it) && refused(it)) {
-                Some(it) => Containment::No(Box::new(it)),
-                None => Containment::Unknown(
-                    "something may be left over, and no instance of it was found".to_owned(),
-                ),
-            }
+            let left = Schema::compile(&rest).ok().and_then(|rest| {
+                try_instances(&rest, SEARCH, |it, item| {
+                    match inner_schema.admits(item) && !outer_schema.admits(item) {
+                        true => ControlFlow::Break(it.clone()),
+                        false => ControlFlow::Continue(()),
+                    }
+                })
+            });
+            left.map_or_else(
+                || Containment::Unknown(LEFT_OVER.to_owned()),
+                |it| Containment::No(Box::new(it)),
+            )
         }
         Algebra::Unknown(why) => Containment::Unknown(why),
+    }
+}
+
+const LEFT_OVER: &str = "something may be left over, and no instance of it was found";
+
+/// Whether `outer` admits every value of `inner`, by the schemas alone: for who tries instances on
+/// their own. Both are in their normal form, as [`closed`] leaves them.
+///
+/// # Errors
+/// Why that is not shown, in words.
+pub(crate) fn covered(outer: &Value, inner: &Value) -> Result<(), String> {
+    if outer == inner {
+        return Ok(());
+    }
+    match shown(outer, inner) {
+        Algebra::Yes => Ok(()),
+        Algebra::Rest(_) => Err(LEFT_OVER.to_owned()),
+        Algebra::Unknown(why) => Err(why),
+    }
+}
+
+/// What is shown about two normal schemas: keyword by keyword, the algebra asked about the places where
+/// that does not tell, and only then about the whole.
+fn shown(outer: &Value, inner: &Value) -> Algebra {
+    let mut of_the_whole = None;
+    if !refers(outer) && !refers(inner) {
+        let mut ask = |wide: &Value, narrow: &Value| {
+            let told = asked(wide, narrow);
+            let covered = matches!(told, Algebra::Yes);
+            if std::ptr::eq(wide, outer) && std::ptr::eq(narrow, inner) {
+                of_the_whole = Some(told);
+            }
+            covered
+        };
+        if covers::covers(outer, inner, &mut ask) {
+            return Algebra::Yes;
+        }
+    }
+    of_the_whole.unwrap_or_else(|| asked(outer, inner))
+}
+
+/// Whether a `$ref` is left: what stands below means something in its root alone.
+pub(crate) fn refers(schema: &Value) -> bool {
+    match schema {
+        Value::Object(members) => members
+            .iter()
+            .any(|(name, value)| matches!(name.as_str(), "$ref" | "$dynamicRef") || refers(value)),
+        Value::Array(items) => items.iter().any(refers),
+        _ => false,
+    }
+}
+
+/// Asks the algebra within its bounds. A panic in it is one more way of not knowing.
+fn asked(outer: &Value, inner: &Value) -> Algebra {
+    if size(outer) + size(inner) > ALGEBRA {
+        return Algebra::Unknown("the schemas are too large for the algebra".to_owned());
+    }
+    catch_unwind(AssertUnwindSafe(|| algebra(outer, inner)))
+        .unwrap_or_else(|_| Algebra::Unknown("the schema algebra gave up".to_owned()))
+}
+
+fn size(schema: &Value) -> usize {
+    match schema {
+        Value::Object(members) => 1 + members.values().map(|it| 1 + size(it)).sum::<usize>(),
+        Value::Array(items) => 1 + items.iter().map(size).sum::<usize>(),
+        _ => 1,
     }
 }
 

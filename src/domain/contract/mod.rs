@@ -11,6 +11,7 @@
 mod applied;
 mod compare;
 mod cost;
+mod covers;
 mod draft;
 mod explain;
 mod headers;
@@ -30,6 +31,7 @@ mod tool;
 mod tests;
 
 pub use compare::{Containment, closed, contains};
+pub(crate) use compare::covered;
 pub use draft::{FirstVersion, LeftOut, Next, Step, first_version, left_out, next_version};
 pub use explain::explain;
 pub use headers::{HeaderFault, MirroredHeader};
@@ -39,8 +41,9 @@ pub use model::{
     Provenance, ProvenanceKind, Role, Rollback, Signing, SigningAlgorithm, TelemetryTerms,
     TermSource,
 };
+pub(crate) use normal::normal_schema;
 pub use refused::SchemaRefused;
-pub(crate) use sample::instances;
+pub(crate) use sample::{Effort, try_instances};
 pub use schema::{Judgement, Schema, Violation};
 pub use seal::{ChainFault, SealError, SealFault, Sealed, seal, verify_chain};
 pub use signer::{PublicKey, Signer};
@@ -48,5 +51,7 @@ pub use tool::{Hints, Surface, Tool};
 
 #[cfg(test)]
 mod cost_tests;
+#[cfg(test)]
+mod covers_tests;
 #[cfg(test)]
 mod schema_tests;

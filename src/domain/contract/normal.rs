@@ -1,5 +1,7 @@
 //! The normal form of a schema: what says the same in other words becomes the same.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use crate::domain::json::canonical;
@@ -97,10 +99,10 @@ impl Walk<'_> {
     fn schema(&mut self, schema: &Value, depth: usize) -> Value {
         self.nodes += 1;
         let Some(members) = schema.as_object() else { return schema.clone() };
-        let members = &modern(members);
+        let members = modern(members);
         let mut out = Map::new();
         let mut inlined = None;
-        for (keyword, value) in members {
+        for (keyword, value) in members.iter() {
             if keyword == "$ref"
                 && let Some(target) = value.as_str().and_then(|target| self.inlined(target, depth))
             {
@@ -170,7 +172,10 @@ impl Walk<'_> {
 }
 
 /// Keywords of draft-07 in the words of 2020-12: tuples and dependencies.
-fn modern(members: &Map<String, Value>) -> Map<String, Value> {
+fn modern(members: &Map<String, Value>) -> Cow<'_, Map<String, Value>> {
+    if !members.contains_key("dependencies") && !members.get("items").is_some_and(Value::is_array) {
+        return Cow::Borrowed(members);
+    }
     let mut out = members.clone();
     if out.get("items").is_some_and(Value::is_array) {
         if let Some(first) = out.shift_remove("items") {
@@ -188,7 +193,7 @@ fn modern(members: &Map<String, Value>) -> Map<String, Value> {
             }
         }
     }
-    out
+    Cow::Owned(out)
 }
 
 /// Arrays that are sets.

@@ -6,44 +6,97 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::ops::ControlFlow;
 
 use regex_syntax::hir::{Hir, HirKind};
 use serde_json::{Map, Value, json};
 
 use super::Schema;
+use crate::domain::json::{Item, Limits, Tape};
 
 /// Containers inside one another that are still filled.
 const DEEPEST: usize = 7;
-/// Forms of one place.
+/// Forms of one place, and of one that stands inside another.
 const FORMS: usize = 64;
+const FORMS_INSIDE: usize = 16;
+
+/// How much is tried.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effort {
+    /// Instances.
+    pub(crate) most: usize,
+    /// Bytes of their texts in all, those that the schema does not admit included.
+    pub(crate) bytes: usize,
+}
 
 /// Up to `most` different instances of `schema`, each admitted by it; empty where none was found or
 /// the schema does not compile.
-#[must_use]
-pub(crate) fn instances(schema: &Value, most: usize) -> Vec<Value> {
+#[cfg(test)]
+pub(super) fn instances(schema: &Value, most: usize) -> Vec<Value> {
     let Ok(compiled) = Schema::compile(schema) else { return Vec::new() };
-    let sampler = Sampler { root: schema, known: RefCell::default() };
     let mut found: Vec<Value> = Vec::new();
+    let effort = Effort { most, bytes: usize::MAX };
+    try_instances(&compiled, effort, |value, _| -> ControlFlow<()> {
+        found.push(value.clone());
+        ControlFlow::Continue(())
+    });
+    found
+}
+
+/// Shows different instances of a schema, each admitted by it, until `see` breaks off or the effort is
+/// spent: three in four are forms of its places one by one, the others mixtures of those.
+pub(crate) fn try_instances<B>(
+    compiled: &Schema,
+    effort: Effort,
+    mut see: impl FnMut(&Value, Item<'_>) -> ControlFlow<B>,
+) -> Option<B> {
+    let schema = compiled.source();
+    let sampler = Sampler { root: schema, most: effort.most, known: RefCell::default() };
     let mut tried = Tried::default();
-    let mut take = |value: Value, found: &mut Vec<Value>| {
+    let (mut seen, mut left) = (0, effort.bytes);
+    let mut text = Vec::new();
+    let mut tape = Tape::default();
+    let mut show = |value: &Value, most: usize| -> ControlFlow<Option<B>> {
         // Mixtures of few forms come again and again; asking the schema is the dear part.
-        if found.len() < most && tried.is_new(&value) && compiled.admits_value(&value) {
-            found.push(value);
+        if seen >= most || !tried.is_new(value) {
+            return ControlFlow::Continue(());
+        }
+        text.clear();
+        if serde_json::to_writer(&mut text, value).is_err() {
+            return ControlFlow::Continue(());
+        }
+        left = match left.checked_sub(text.len()) {
+            Some(left) => left,
+            None => return ControlFlow::Break(None),
+        };
+        let Ok(document) = tape.read(&text, Limits::default()) else {
+            return ControlFlow::Continue(());
+        };
+        if !compiled.admits(document.root()) {
+            return ControlFlow::Continue(());
+        }
+        seen += 1;
+        match see(value, document.root()) {
+            ControlFlow::Break(found) => ControlFlow::Break(Some(found)),
+            ControlFlow::Continue(()) => ControlFlow::Continue(()),
         }
     };
-    for value in sampler.forms(schema, 0) {
-        take(value, &mut found);
+    let forms = sampler.forms(schema, 0);
+    for value in &forms {
+        if let ControlFlow::Break(found) = show(value, effort.most - effort.most / 4) {
+            return found;
+        }
     }
     let mut dice = Dice(0x5EED);
-    for _ in 0..most.saturating_mul(2) {
-        if found.len() >= most {
-            break;
-        }
-        if let Some(value) = sampler.mixture(schema, &mut dice, 0, true) {
-            take(value, &mut found);
+    let mixtures = (0..effort.most.saturating_mul(2))
+        .filter_map(|_| sampler.mixture(schema, &mut dice, 0, true));
+    // Forms that no mixture left room for come last.
+    for value in mixtures.chain(forms.iter().cloned()) {
+        if let ControlFlow::Break(found) = show(&value, effort.most) {
+            return found;
         }
     }
-    found
+    None
 }
 
 /// A fixed sequence (SplitMix64): the same samples for the same schema.
@@ -79,6 +132,8 @@ impl Tried {
 
 struct Sampler<'s> {
     root: &'s Value,
+    /// How many instances are wanted.
+    most: usize,
     /// The forms of places that stand in the root itself, by address and depth: mixtures ask for
     /// them hundreds of times.
     known: RefCell<BTreeMap<(usize, usize), Vec<Value>>>,
@@ -99,10 +154,10 @@ impl Sampler<'_> {
         if let Some(Value::Array(values)) = members.get("enum") {
             return values.iter().take(FORMS).cloned().collect();
         }
-        let branches = self.branches(schema);
-        if !branches.is_empty() {
-            let each = branches.iter().map(|branch| self.forms(branch, depth + 1)).collect();
-            return interleaved(each);
+        let ways = self.ways(schema);
+        if ways > 0 {
+            let branches = (0..ways).filter_map(|way| self.branch(schema, way));
+            return interleaved(branches.map(|branch| self.forms(&branch, depth + 1)).collect());
         }
         let each =
             types_of(members).iter().map(|kind| self.of_type(kind, members, depth)).collect();
@@ -138,23 +193,32 @@ impl Sampler<'_> {
             }
             all.insert(place.name.clone(), first.clone());
         }
+        // The first form of each place, then the second of each: the first few tell of all places.
+        let enough = match depth {
+            0 => self.most.saturating_mul(2),
+            1 => FORMS.min(self.most),
+            _ => FORMS_INSIDE,
+        };
         let mut found = vec![Value::Object(least.clone()), Value::Object(all.clone())];
-        for place in &places {
-            for form in &place.forms {
+        let longest = places.iter().map(|place| place.forms.len()).max().unwrap_or(0);
+        for round in 0..longest.max(1) {
+            for place in &places {
+                if found.len() >= enough {
+                    return found;
+                }
+                if round == 0 && !place.required {
+                    let mut one = all.clone();
+                    one.shift_remove(&place.name);
+                    found.push(Value::Object(one));
+                }
+                let Some(form) = place.forms.get(round) else { continue };
                 for base in [&least, &all] {
                     let mut one = base.clone();
                     one.insert(place.name.clone(), form.clone());
                     found.push(Value::Object(one));
                 }
             }
-            if !place.required {
-                let mut one = all.clone();
-                one.shift_remove(&place.name);
-                found.push(Value::Object(one));
-            }
         }
-        // Nested, the plainest few stand for the rest: the mixtures go on from there.
-        found.truncate(if depth == 0 { 4096 } else { FORMS });
         found
     }
 
@@ -231,9 +295,10 @@ impl Sampler<'_> {
         if depth > DEEPEST {
             return None;
         }
-        let branches = self.branches(schema);
-        if !branches.is_empty() {
-            return self.mixture(&branches[dice.below(branches.len())], dice, depth + 1, false);
+        let ways = self.ways(schema);
+        if ways > 0 {
+            let branch = self.branch(schema, dice.below(ways))?;
+            return self.mixture(&branch, dice, depth + 1, false);
         }
         let members = schema.as_object();
         let plain = members.filter(|it| !it.contains_key("enum") && !it.contains_key("const"));
@@ -290,29 +355,39 @@ impl Sampler<'_> {
         Some(Value::Object(out))
     }
 
-    /// The schema once for each way through its `$ref`, `allOf`, `anyOf`, `oneOf`; empty where it has
-    /// none of them.
-    fn branches(&self, schema: &Value) -> Vec<Value> {
-        let Some(members) = schema.as_object() else { return Vec::new() };
+    /// How many ways lead through a schema's `$ref`, `allOf`, `anyOf`, `oneOf`; none where it has none
+    /// of them.
+    fn ways(&self, schema: &Value) -> usize {
+        let count = |keyword: &str| schema.get(keyword).and_then(Value::as_array).map(Vec::len);
+        match self.target(schema) {
+            Some(found) => usize::from(found.is_some()),
+            None if count("allOf").is_some() => 1,
+            None => count("anyOf").or(count("oneOf")).unwrap_or(0),
+        }
+    }
+
+    /// The schema on one of those ways.
+    fn branch(&self, schema: &Value, way: usize) -> Option<Value> {
+        let members = schema.as_object()?;
         let without = |keyword: &str| {
             let mut rest = members.clone();
             rest.shift_remove(keyword);
             Value::Object(rest)
         };
-        if let Some(target) = members.get("$ref").and_then(Value::as_str) {
-            let found = target.strip_prefix('#').and_then(|at| self.root.pointer(at));
-            return found.map(|found| both(&without("$ref"), found)).into_iter().collect();
+        if let Some(target) = self.target(schema) {
+            return target.map(|found| both(&without("$ref"), found));
         }
         if let Some(Value::Array(all)) = members.get("allOf") {
-            return vec![all.iter().fold(without("allOf"), |sum, branch| both(&sum, branch))];
+            return Some(all.iter().fold(without("allOf"), |sum, branch| both(&sum, branch)));
         }
-        for keyword in ["anyOf", "oneOf"] {
-            if let Some(Value::Array(any)) = members.get(keyword) {
-                let rest = without(keyword);
-                return any.iter().map(|branch| both(&rest, branch)).collect();
-            }
-        }
-        Vec::new()
+        let union = ["anyOf", "oneOf"].into_iter().find(|it| members.contains_key(*it))?;
+        Some(both(&without(union), members.get(union)?.get(way)?))
+    }
+
+    /// What a `$ref` names, where there is one.
+    fn target(&self, schema: &Value) -> Option<Option<&Value>> {
+        let target = schema.get("$ref").and_then(Value::as_str)?;
+        Some(target.strip_prefix('#').and_then(|at| self.root.pointer(at)))
     }
 }
 

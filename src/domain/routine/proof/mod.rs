@@ -1,8 +1,21 @@
 //! The proof: does the routine carry every promised request, and every offered reply, over?
 //!
-//! Two ways at once. Instances of what goes in are generated and carried over by the compiled
-//! routine: one that does not arrive refutes. And the image of the schema under the operations is
-//! held to be contained in what must come out. Only where both agree is it proven.
+//! Two ways. The image of the schema under the operations is held to be contained in what must come
+//! out. And instances of what goes in are generated and carried over by the compiled routine: one that
+//! does not arrive refutes. Only where both agree is it proven.
+//!
+//! ```text
+//!   schema ──► image under the operations ──► contained? ── yes ──► a few instances ──► Proven
+//!                                                  └── not shown ──► many instances ──► Unknown
+//!                                                  an instance that does not arrive ──► Refuted
+//! ```
+//!
+//! What the verdict rests on: **Proven** on the containment, which is about all values; the instances
+//! beside it are there to tell of a fault in this room, so a few telling ones do (each place absent, and
+//! in its first forms). **Refuted** on one instance, however it was come by. Where the containment is
+//! not shown no number of instances makes it Proven; many are tried there, because one that fails says
+//! more than that nothing is known. Each search is bounded by the bytes that it tries: what is left
+//! untried leaves the verdict at Unknown, or at what was shown for all values.
 
 mod image;
 mod place;
@@ -11,16 +24,21 @@ mod tests;
 mod values;
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use serde_json::{Value, json};
 
 use self::image::image;
 use super::{CompiledRoutine, Failure, ToolRoutine};
-use crate::domain::contract::{Containment, Schema, Tool, closed, contains, instances};
-use crate::domain::json::{Limits, Tape};
+use crate::domain::contract::{
+    Effort, Schema, Tool, closed, covered, normal_schema, try_instances,
+};
+use crate::domain::json::{Item, Limits, Tape};
 
-/// How many generated instances a routine must carry over, each way.
-const WITNESSES: usize = 400;
+/// What is carried over, each way, beside a containment that is shown.
+const SURE: Effort = Effort { most: 64, bytes: 48 << 10 };
+/// What is carried over in search of a counter-example where none is shown.
+const SEARCH: Effort = Effort { most: 400, bytes: 160 << 10 };
 
 /// That every promised request becomes an offered one, and every offered reply a promised one, save
 /// the calls that the routine refuses by name. Only [`prove`] makes one.
@@ -135,49 +153,56 @@ impl Judge<'_> {
                 Err(refused) => self.open.push(refused.to_string()),
             }
         }
-        let counter = |instance: &Value, why: String| {
-            Some(CounterExample { face: Face::Request, instance: instance.clone(), why })
-        };
-        let samples = instances(&inner, WITNESSES);
+        let undecided = self.request_image(&inner, &outers);
+        let effort = if undecided.is_empty() { SURE } else { SEARCH };
         let mut carried = 0;
-        for instance in &samples {
-            let (call, mapped) = match self.carry(instance) {
-                Ok(carried) => carried,
-                Err(Failure::Refused { .. }) => {
-                    self.partial = true;
-                    continue;
+        let mut tape = Tape::default();
+        let mut out = Vec::new();
+        let counter = Schema::compile(&inner).ok().and_then(|schema| {
+            try_instances(&schema, effort, |_, item| {
+                out.clear();
+                let call = match self.compiled.request(Some(item), &mut out) {
+                    Ok(mapped) => mapped.call,
+                    Err(Failure::Refused { .. }) => {
+                        self.partial = true;
+                        return ControlFlow::Continue(());
+                    }
+                    Err(failure) => return counter(Face::Request, item, failure.to_string()),
+                };
+                carried += 1;
+                let target = call.as_deref().unwrap_or(self.promised.name());
+                if !targets.contains_key(target) {
+                    let why = format!("the peer does not offer {target:?}");
+                    return counter(Face::Request, item, why);
                 }
-                Err(failure) => return counter(instance, failure.to_string()),
-            };
-            carried += 1;
-            let target = call.unwrap_or_else(|| self.promised.name().to_owned());
-            if !targets.contains_key(&target) {
-                return counter(instance, format!("the peer does not offer {target:?}"));
-            }
-            if let Some(why) = schemas.get(target.as_str()).and_then(|it| refused(it, &mapped)) {
-                return counter(instance, why);
-            }
-        }
+                match schemas.get(target).and_then(|it| refused(it, &out, &mut tape)) {
+                    Some(why) => counter(Face::Request, item, why),
+                    None => ControlFlow::Continue(()),
+                }
+            })
+        });
         if carried == 0 {
             self.open.push("no generated call is carried over".to_owned());
         }
-        self.request_image(&inner, &outers);
-        None
+        self.open.extend(undecided);
+        counter
     }
 
-    fn request_image(&mut self, inner: &Value, outers: &BTreeMap<&str, Value>) {
+    /// Why the containment of what the request operations make is not shown; empty where it is.
+    fn request_image(&self, inner: &Value, outers: &BTreeMap<&str, Value>) -> Vec<String> {
         let ways = match image(&self.routine.request, inner) {
             Ok(ways) => ways,
-            Err(why) => return self.open.push(format!("request: {why}")),
+            Err(why) => return vec![format!("request: {why}")],
         };
-        for way in ways {
+        let held = ways.iter().map(|way| {
             let target = way.call.as_deref().or(self.routine.call.as_deref());
             let target = target.unwrap_or(self.promised.name());
             match outers.get(target) {
-                Some(outer) => self.hold("request", contains(outer, &way.schema)),
-                None => self.open.push(format!("the peer does not offer {target:?}")),
+                Some(outer) => covered(outer, &way.schema).map_err(|why| format!("request: {why}")),
+                None => Err(format!("the peer does not offer {target:?}")),
             }
-        }
+        });
+        held.filter_map(Result::err).collect()
     }
 
     fn replies(&mut self, target: &Tool) -> Option<CounterExample> {
@@ -201,72 +226,40 @@ impl Judge<'_> {
                 return None;
             }
         };
-        let samples = instances(&offered, WITNESSES);
-        if samples.is_empty() {
+        let undecided: Vec<String> = match image(&self.routine.reply, &offered) {
+            Ok(ways) => {
+                let promised = normal_schema(promised);
+                let held = ways.iter().map(|way| covered(&promised, &way.schema));
+                held.filter_map(Result::err).map(|why| format!("reply: {why}")).collect()
+            }
+            Err(why) => vec![format!("reply: {why}")],
+        };
+        let effort = if undecided.is_empty() { SURE } else { SEARCH };
+        let mut seen = false;
+        let mut tape = Tape::default();
+        let mut out = Vec::new();
+        let counter = Schema::compile(&offered).ok().and_then(|offered| {
+            try_instances(&offered, effort, |_, item| {
+                seen = true;
+                out.clear();
+                let why = match self.compiled.reply(item, &mut out) {
+                    Ok(()) => refused(&schema, &out, &mut tape),
+                    Err(failure) => Some(failure.to_string()),
+                };
+                why.map_or(ControlFlow::Continue(()), |why| counter(Face::Reply, item, why))
+            })
+        });
+        if !seen {
             self.open.push("no reply of the offer could be generated".to_owned());
         }
-        for instance in &samples {
-            let why = match self.bring_back(instance) {
-                Ok(mended) => refused(&schema, &mended),
-                Err(failure) => Some(failure.to_string()),
-            };
-            if let Some(why) = why {
-                return Some(CounterExample { face: Face::Reply, instance: instance.clone(), why });
-            }
-        }
-        match image(&self.routine.reply, &offered) {
-            Ok(ways) => {
-                for way in ways {
-                    self.hold("reply", contains(promised, &way.schema));
-                }
-            }
-            Err(why) => self.open.push(format!("reply: {why}")),
-        }
-        None
-    }
-
-    fn hold(&mut self, face: &str, answer: Containment) {
-        match answer {
-            Containment::Yes => {}
-            // The image may be wider than what the routine makes, so this instance refutes nothing.
-            Containment::No(_) => {
-                self.open.push(format!("{face}: the routine may make what the other side refuses"));
-            }
-            Containment::Unknown(why) => self.open.push(format!("{face}: {why}")),
-        }
-    }
-
-    fn carry(&self, arguments: &Value) -> Result<(Option<String>, Value), Failure> {
-        let text = arguments.to_string();
-        let mut tape = Tape::default();
-        let document = read(&mut tape, &text)?;
-        let mut out = Vec::new();
-        let mapped = self.compiled.request(Some(document), &mut out)?;
-        Ok((mapped.call, written(&out)?))
-    }
-
-    fn bring_back(&self, structured: &Value) -> Result<Value, Failure> {
-        let text = structured.to_string();
-        let mut tape = Tape::default();
-        let document = read(&mut tape, &text)?;
-        let mut out = Vec::new();
-        self.compiled.reply(document, &mut out)?;
-        written(&out)
+        self.open.extend(undecided);
+        counter
     }
 }
 
-fn read<'t>(tape: &'t mut Tape, text: &'t str) -> Result<crate::domain::json::Item<'t>, Failure> {
-    tape.read(text.as_bytes(), Limits::default())
-        .map(crate::domain::json::Document::root)
-        .map_err(|error| broken(&error.to_string()))
-}
-
-fn written(out: &[u8]) -> Result<Value, Failure> {
-    serde_json::from_slice(out).map_err(|error| broken(&error.to_string()))
-}
-
-fn broken(what: &str) -> Failure {
-    Failure::Operation { index: "-".to_owned(), what: what.to_owned() }
+fn counter(face: Face, item: Item<'_>, why: String) -> ControlFlow<CounterExample> {
+    let instance = serde_json::from_str(item.raw()).unwrap_or_default();
+    ControlFlow::Break(CounterExample { face, instance, why })
 }
 
 /// Arguments that a tool takes; any object where it does not say.
@@ -274,14 +267,15 @@ fn input_of(tool: &Tool) -> Value {
     tool.input_schema().cloned().unwrap_or_else(|| json!({"type": "object"}))
 }
 
-/// Why a schema refuses a value, or `None`.
-fn refused(schema: &Schema, value: &Value) -> Option<String> {
-    if schema.admits_value(value) {
+/// Why a schema refuses what a routine made, or `None`.
+fn refused(schema: &Schema, made: &[u8], tape: &mut Tape) -> Option<String> {
+    let document = match tape.read(made, Limits::default()) {
+        Ok(document) => document,
+        Err(error) => return Some(error.to_string()),
+    };
+    if schema.admits(document.root()) {
         return None;
     }
-    let text = value.to_string();
-    let mut tape = Tape::default();
-    let document = tape.read(text.as_bytes(), Limits::default()).ok()?;
     let violations = schema.violations(document.root());
     let words: Vec<String> = violations
         .iter()
