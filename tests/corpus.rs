@@ -11,10 +11,10 @@ use serde_json::Value;
 
 /// Shares, in percent, that the judged cases must reach.
 const FLOORS: &[(&str, f64)] = &[
-    ("auto_healed", 83.0),
+    ("auto_healed", 85.0),
     ("review_proposed", 70.0),
-    ("type_agrees", 90.0),
-    ("severity_agrees", 90.0),
+    ("type_agrees", 92.0),
+    ("severity_agrees", 92.0),
 ];
 
 fn evaluated(file: &Path) -> (bool, Value) {

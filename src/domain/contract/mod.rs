@@ -31,7 +31,7 @@ mod tool;
 mod tests;
 
 pub use compare::{Containment, closed, contains};
-pub(crate) use compare::covered;
+pub(crate) use compare::{covered, refers};
 pub use draft::{FirstVersion, LeftOut, Next, Step, first_version, left_out, next_version};
 pub use explain::explain;
 pub use headers::{HeaderFault, MirroredHeader};

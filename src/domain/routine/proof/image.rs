@@ -7,10 +7,11 @@ use jsonptr::Pointer;
 use serde_json::{Value, json};
 
 use super::place::{
-    Place, Presence, change, is_object, look, plain, requires, settle, shuts_out, take,
+    Place, Presence, change, is_object, look, plain, requires, says_nothing, settle, shuts_out,
+    take,
 };
 use super::values::{cast, clamped, finite, minus, narrowed, one_of, scaled};
-use crate::domain::contract::closed;
+use crate::domain::contract::{closed, normal_schema, refers};
 use crate::domain::routine::{CaseArm, Op, without};
 
 /// Ways through `cases`, `remove_if` and `refuse_if` that are followed.
@@ -225,7 +226,7 @@ fn each(schema: &Value, ops: &[Op]) -> Result<Value, Why> {
         return Err("something other than a plain array may stand there".to_owned());
     }
     let items = schema.get("items").cloned().unwrap_or(json!(true));
-    if items.to_string().contains("\"$ref\"") {
+    if refers(&items) {
         return Err("the items refer to another place of the schema".to_owned());
     }
     // Where items are of several forms, each goes its own way.
@@ -383,15 +384,25 @@ fn refuse_if(mut way: Way, at: &Pointer, allowed: Option<&[Value]>) -> Result<Ve
 }
 
 /// What does not fit is refused, so that what is left fits: the schema itself, over declared members.
-/// The call is held against the open schema, so where that declares fewer members than stand there
-/// nothing is known but what was known before.
+///
+/// The call is held against the open schema, so where that declares fewer members than may stand there
+/// it is not closed. What stood there is kept where later operations may look below it; elsewhere both
+/// hold at once.
 fn refuse_unless(root: &mut Value, at: &Pointer, fits: &Value) -> Result<(), Why> {
     let place = look(root, at)?;
-    let fits = closed(fits);
-    if place.presence == Presence::Never || shuts_out(&fits, &place.schema) {
+    let fits = normal_schema(fits);
+    // A reference that is left would mean another schema here.
+    if place.presence == Presence::Never || refers(&fits) {
         return Ok(());
     }
-    change(root, at, |slot| *slot = fits)
+    let shut = closed(&fits);
+    let left = match () {
+        () if !shuts_out(&shut, &place.schema) => shut,
+        () if plain(&place.schema).is_some() => return Ok(()),
+        () if says_nothing(&place.schema) => fits,
+        () => json!({"allOf": [place.schema, fits]}),
+    };
+    change(root, at, |slot| *slot = left)
 }
 
 /// Whether an array of strings stands at a place, none of which can hold the separator.

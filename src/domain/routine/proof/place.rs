@@ -126,6 +126,11 @@ fn closes_something(schema: &Value) -> bool {
     }
 }
 
+/// Whether a schema admits whatever there is.
+pub(super) fn says_nothing(schema: &Value) -> bool {
+    schema == &json!(true) || schema == &json!({})
+}
+
 fn is_list_of_scalars(schema: &Value) -> bool {
     schema.get("type") == Some(&json!("array"))
         && schema.get("prefixItems").is_none()

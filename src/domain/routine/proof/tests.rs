@@ -113,7 +113,8 @@ fn of_kind(kind: &str, members: &Map<String, Value>) -> BoxedStrategy<Value> {
             .prop_map(Value::from)
             .boxed(),
         "string" => {
-            prop_oneof![".{0,8}", "[0-9]{1,4}", "[a-z]+/[a-z]+"].prop_map(Value::from).boxed()
+            let json = r#"\{"[xk]":("[xy]"|1|null)\}"#;
+            prop_oneof![".{0,8}", "[0-9]{1,4}", "[a-z]+/[a-z]+", json].prop_map(Value::from).boxed()
         }
         "integer" => {
             let (least, most) = (bound("minimum", -(1 << 53)), bound("maximum", 1 << 53));
@@ -228,6 +229,24 @@ fn value() -> impl Strategy<Value = Value> {
     ])
 }
 
+/// What a guard asks for: of a leaf, of an object that is open or shut, of one form of several.
+fn fits() -> impl Strategy<Value = Value> {
+    let shape = (leaf(), any::<[bool; 2]>()).prop_map(|(x, [need, shut])| {
+        let mut shape = object(json!({if need { "x!" } else { "x" }: x}));
+        if shut {
+            shape["additionalProperties"] = json!(false);
+        }
+        shape
+    });
+    let shape = shape.boxed();
+    prop_oneof![
+        leaf(),
+        shape.clone(),
+        Just(json!({"type": ["object", "null"]})),
+        (shape, leaf()).prop_map(|(shape, leaf)| json!({"anyOf": [shape, leaf]})),
+    ]
+}
+
 fn operation() -> impl Strategy<Value = Value> {
     let at =
         || proptest::sample::select(vec!["/a", "/b", "/o", "/o/x", "/o/y", "/c", "/o/c", "/n/m"]);
@@ -245,6 +264,8 @@ fn operation() -> impl Strategy<Value = Value> {
         at().prop_map(|at| json!({"op": "print", "at": at})),
         at().prop_map(|at| json!({"op": "clamp", "at": at, "min": 0, "max": 5})),
         at().prop_map(|at| json!({"op": "each", "at": at, "ops": [{"op": "cast", "at": "", "to": "string"}]})),
+        (at(), fits()).prop_map(|(at, fits)| json!({"op": "refuse_unless", "at": at, "fits": fits, "reason": "r"})),
+        at().prop_map(|at| json!({"op": "parse", "at": at})),
         (at(), at()).prop_map(|(a, b)| json!({"op": "join", "from": [a], "separator": "-", "to": b})),
         (at(), at()).prop_map(|(a, b)| json!({"op": "template", "text": format!("<{{{a}}}>"), "to": b})),
         (at(), proptest::collection::vec(value(), 1..3)).prop_map(|(at, values)| json!({"op": "remove_if", "at": at, "one_of": values})),
