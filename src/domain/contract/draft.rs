@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::seal::inexact_integers;
 use super::{
-    Constraints, Contract, Direction, Intent, MessageType, Offer, Participant, Provenance,
-    ProvenanceKind, Role, Rollback, Schema, Signing, SigningAlgorithm, Surface, TelemetryTerms,
-    TermSource, Tool,
+    Constraints, Contract, Direction, Inferred, Intent, MessageType, Offer, Participant,
+    Provenance, ProvenanceKind, Role, Rollback, Schema, Signing, SigningAlgorithm, Surface,
+    TelemetryTerms, TermSource, Tool,
 };
 use crate::domain::message::{Digest, Millis, UnixMillis};
 use crate::domain::routine::RoutineDoc;
@@ -51,6 +51,22 @@ pub enum Step {
     Minor,
     /// The promise itself changed.
     Major,
+}
+
+/// The reply terms of a tool that rest on samples, as a message type.
+#[must_use]
+pub fn inferred_reply(tool: &str, inferred: Inferred) -> MessageType {
+    let required = inferred.schema.get("required").and_then(Value::as_array);
+    let required = required.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+    MessageType {
+        name: tool.to_owned(),
+        direction: Direction::Reply,
+        required_fields: required.collect(),
+        schema: inferred.schema,
+        source: TermSource::Inferred,
+        samples: Some(inferred.samples),
+        definition: None,
+    }
 }
 
 /// What a next version is made from, beside the version before.
@@ -167,9 +183,16 @@ fn stepped(version: &semver::Version, step: Step) -> semver::Version {
 /// A tool that was promised keeps its place in the list; a new one comes last.
 fn adopt(contract: &mut Contract, tool: &Tool) {
     let place = contract.message_types.iter().position(|message| message.name == tool.name());
+    // What was inferred of its replies is no part of a definition: it stays until one is declared.
+    let inferred = contract.message_types.iter().find(|message| {
+        message.name == tool.name()
+            && message.direction == Direction::Reply
+            && message.source == TermSource::Inferred
+    });
+    let inferred = inferred.filter(|_| tool.output_schema().is_none()).cloned();
     contract.message_types.retain(|message| message.name != tool.name());
     let place = place.unwrap_or(contract.message_types.len());
-    contract.message_types.splice(place..place, messages_of(tool));
+    contract.message_types.splice(place..place, messages_of(tool).chain(inferred));
     let intent = intent_of(tool);
     match contract.intents.iter_mut().find(|known| known.name == intent.name) {
         Some(known) => *known = intent,

@@ -15,6 +15,7 @@ mod covers;
 mod draft;
 mod explain;
 mod headers;
+mod infer;
 mod manifest;
 mod meaning;
 mod model;
@@ -32,9 +33,12 @@ mod tests;
 
 pub use compare::{Containment, closed, contains};
 pub(crate) use compare::{covered, refers};
-pub use draft::{FirstVersion, LeftOut, Next, Step, first_version, left_out, next_version};
+pub use draft::{
+    FirstVersion, LeftOut, Next, Step, first_version, inferred_reply, left_out, next_version,
+};
 pub use explain::explain;
 pub use headers::{HeaderFault, MirroredHeader};
+pub use infer::{Generaliser, Inferred, confidence};
 pub use manifest::ManifestError;
 pub use model::{
     Constraints, Contract, Direction, ErrorMeaning, Intent, MessageType, Offer, Participant,
