@@ -116,7 +116,7 @@ fn detail(what: &str, record: &Value) -> String {
         "head_moved" => format!("{}: {}", word(record, "why"), word(record, "to")),
         "exchanges" => record["counts"].to_string(),
         "exception" => format!("{} of {}", word(record, "verdict"), word(record, "tool")),
-        "terms_kept" => word(record, "tool"),
+        "terms_kept" | "relations_learnt" => word(record, "tool"),
         "decided" => format!(
             "{} {} {}",
             word(record, "decision"),

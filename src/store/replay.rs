@@ -7,7 +7,7 @@ use crate::domain::contract::Contract;
 use crate::domain::drift::DriftEvent;
 use crate::domain::evidence::{Record, RecordBody};
 use crate::domain::message::{Digest, PeerId, UnixMillis};
-use crate::domain::negotiation::Proposal;
+use crate::domain::negotiation::{Proposal, Relations};
 
 use super::StoreError;
 
@@ -20,6 +20,8 @@ pub struct State {
     pub heads: Vec<(PeerId, Digest)>,
     /// Tools whose declared terms were kept once, by contract.
     pub kept: Vec<(PeerId, Digest, String)>,
+    /// What earlier replies of a tool show of fields that follow from others, by peer and tool.
+    pub relations: Vec<(PeerId, String, Relations)>,
     /// Newest state of every drift event, oldest first.
     pub events: Vec<(PeerId, DriftEvent)>,
     /// Proposals by hash, with the event they answer, and the newest decision on each.
@@ -154,6 +156,10 @@ impl State {
                 if !self.kept.contains(&kept) {
                     self.kept.push(kept);
                 }
+            }
+            RecordBody::RelationsLearnt { tool, relations, .. } => {
+                self.relations.retain(|(of, known, _)| *of != peer || known != tool);
+                self.relations.push((peer, tool.clone(), relations.clone()));
             }
             RecordBody::Drift { event } => {
                 match self.events.iter_mut().find(|(_, known)| known.drift_id == event.drift_id) {

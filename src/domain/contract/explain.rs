@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use serde_json::Value;
 
-use super::{Contract, Direction, MessageType, SigningAlgorithm, TermSource, Tool};
+use super::{Contract, Direction, MessageType, SigningAlgorithm, TermSource, Tool, confidence};
 use crate::domain::routine::ToolRoutine;
 
 /// Tells what a contract promises, what the peer speaks, how one becomes the other, until when, and
@@ -83,8 +83,14 @@ fn rests_on(reply: &MessageType) -> String {
         TermSource::Declared => String::new(),
         TermSource::Approved => ", as a person approved".to_owned(),
         TermSource::Inferred => {
-            let samples = usize::try_from(reply.samples.unwrap_or(0)).unwrap_or(usize::MAX);
-            format!(", inferred from {}, which is weaker evidence", counted(samples, "sample"))
+            let seen = reply.samples.unwrap_or(0);
+            let samples = usize::try_from(seen).unwrap_or(usize::MAX);
+            format!(
+                ", inferred from {}, which is weaker evidence: at least {:.0} % of its replies keep \
+                 it, with a confidence of 95 %",
+                counted(samples, "sample"),
+                (confidence(seen) * 100.0).floor()
+            )
         }
     }
 }
@@ -140,6 +146,13 @@ fn routine(contract: &Contract, out: &mut String) -> fmt::Result {
             None => String::new(),
         };
         writeln!(out, "- {tool}:{call} {}.", operations(routine))?;
+        if !routine.gone.is_empty() {
+            writeln!(
+                out,
+                "  Its replies lack {}: nothing stands for them.",
+                routine.gone.join(", ")
+            )?;
+        }
     }
     let back = if contract.rollback.auto_rollback { "by itself" } else { "by hand" };
     let misses = usize::try_from(contract.rollback.failure_threshold).unwrap_or(usize::MAX);

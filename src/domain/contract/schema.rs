@@ -38,6 +38,40 @@ pub struct Violation {
     pub message: String,
 }
 
+impl Violation {
+    /// Whether a promised member is not there, and nothing else is wrong.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.kind == "required"
+    }
+
+    /// JSON Pointer to what is broken: for a member that is not there, to its own place.
+    #[must_use]
+    pub fn place(&self) -> String {
+        if !self.is_missing() {
+            return self.pointer.clone();
+        }
+        // The message begins with the member's name, as JSON.
+        let mut texts = serde_json::Deserializer::from_str(&self.message).into_iter::<String>();
+        match texts.next() {
+            Some(Ok(member)) => {
+                let member = member.replace('~', "~0").replace('/', "~1");
+                format!("{}/{member}", self.pointer)
+            }
+            _ => self.pointer.clone(),
+        }
+    }
+
+    /// As [`Violation::place`], with `*` for the index of an item: the same for all of a list.
+    #[must_use]
+    pub fn general_place(&self) -> String {
+        let place = self.place();
+        let index = |part: &&str| !part.is_empty() && part.bytes().all(|it| it.is_ascii_digit());
+        let parts = place.split('/').map(|part| if index(&part) { "*" } else { part });
+        parts.collect::<Vec<_>>().join("/")
+    }
+}
+
 /// What a schema says of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {

@@ -162,7 +162,7 @@ fn judge_changes(changes: &[Change], outlook: Outlook) -> (DriftType, Severity) 
 }
 
 fn broken(violations: &[Violation]) -> BTreeSet<String> {
-    violations.iter().map(|violation| violation.pointer.clone()).collect()
+    violations.iter().map(Violation::general_place).collect()
 }
 
 fn described(signal: Signal<'_>) -> Value {

@@ -132,7 +132,8 @@ impl<'r> Graph<'r> {
             RecordBody::HeadMoved { to, .. } => {
                 self.edge(newest.contracts.get(to).copied(), id, Cause::Caused);
             }
-            RecordBody::TermsKept { contract, .. } => {
+            RecordBody::TermsKept { contract, .. }
+            | RecordBody::RelationsLearnt { contract, .. } => {
                 self.edge(newest.contracts.get(contract).copied(), id, Cause::Caused);
             }
             RecordBody::Exchanges { .. }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::domain::contract::Contract;
 use crate::domain::drift::DriftEvent;
 use crate::domain::message::{Digest, PeerId, UnixMillis};
-use crate::domain::negotiation::Proposal;
+use crate::domain::negotiation::{Proposal, Relations};
 
 /// Names a record.
 #[derive(
@@ -82,7 +82,8 @@ pub enum RecordBody {
         from: Option<Digest>,
         /// The head now.
         to: Digest,
-        /// Why: `first-use`, `heal`, `rollback`, `renewal`, `adoption`, `known-surface`.
+        /// Why: `first-use`, `heal`, `rollback`, `renewal`, `adoption`, `known-surface`,
+        /// `inference`.
         why: String,
     },
     /// DLR: exchanges, counted: what was kept, mended, waived and refused since the last such record.
@@ -109,6 +110,15 @@ pub enum RecordBody {
         contract: Digest,
         /// The promised tool.
         tool: String,
+    },
+    /// DLR: earlier replies of a tool showed which of its fields follow from others.
+    RelationsLearnt {
+        /// The contract.
+        contract: Digest,
+        /// The promised tool.
+        tool: String,
+        /// What they showed: places and constant text, no other values.
+        relations: Relations,
     },
     /// DLR: a person, or the loop, decided about a proposal.
     Decided {
@@ -191,6 +201,7 @@ impl RecordBody {
             | Self::Exchanges { .. }
             | Self::Exception { .. }
             | Self::TermsKept { .. }
+            | Self::RelationsLearnt { .. }
             | Self::Decided { .. }
             | Self::Lifecycle { .. } => RecordKind::DLR,
             Self::Reasoning { .. } | Self::Negotiated { .. } | Self::Proposed { .. } => {
@@ -203,12 +214,13 @@ impl RecordBody {
 }
 
 /// The words that `what` can hold in this version.
-const WORDS: [&str; 12] = [
+const WORDS: [&str; 13] = [
     "sealed",
     "head_moved",
     "exchanges",
     "exception",
     "terms_kept",
+    "relations_learnt",
     "decided",
     "reasoning",
     "negotiated",

@@ -1,6 +1,6 @@
 //! The one pipeline from a candidate to a proposal: prove, gate, tell.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::gate::{GateEvidence, GateInput, gate};
 use super::{Candidate, Decision, Held, ProofWord, Proposal, Rule, Scope, propose};
@@ -43,11 +43,7 @@ pub fn assess_candidate(
             origin: candidate.origin,
         };
     };
-    let proof = match prove(promised, |name| offer.tool(name), &candidate.routine) {
-        Proof::Proven(_) => ProofWord::Proven,
-        Proof::Refuted(_) => ProofWord::Refuted,
-        Proof::Unknown(_) => ProofWord::Unknown,
-    };
+    let proof = word(&prove(promised, |name| offer.tool(name), &candidate.routine));
     let gated = gate(&GateInput {
         promised,
         old_surface: promise,
@@ -75,6 +71,66 @@ pub fn assess_candidate(
         proof,
         gate: decision,
         held_by,
+        scope: gated.scope,
+        origin: candidate.origin,
+    }
+}
+
+const fn word(proof: &Proof) -> ProofWord {
+    match proof {
+        Proof::Proven(_) => ProofWord::Proven,
+        Proof::Refuted(_) => ProofWord::Refuted,
+        Proof::Unknown(_) => ProofWord::Unknown,
+    }
+}
+
+/// A tool whose replies changed under its unchanged definition.
+#[derive(Clone, Debug)]
+pub struct Reshaped<'r> {
+    /// The definition.
+    pub tool: &'r Tool,
+    /// What replies were held to, declared or inferred.
+    pub promised: &'r Value,
+    /// What the broken reply looks like.
+    pub observed: &'r Value,
+}
+
+/// Holds a reply routine for a reshaped tool against the nine rules. The proof ranges over the
+/// definition without a reply: what is declared of it is known to be wrong, and inferred terms never
+/// enter a proof.
+#[must_use]
+pub fn assess_reshaped(
+    reshaped: &Reshaped<'_>,
+    candidate: &Candidate,
+    evidence: &GateEvidence,
+) -> Proposal {
+    let with = |output: Option<&Value>| {
+        let mut definition = reshaped.tool.definition().clone();
+        if let Some(members) = definition.as_object_mut() {
+            members.remove("outputSchema");
+            members.extend(output.map(|schema| ("outputSchema".to_owned(), schema.clone())));
+        }
+        Tool::from_definition(definition).unwrap_or_else(|| reshaped.tool.clone())
+    };
+    let (bare, promised) = (with(None), with(Some(reshaped.promised)));
+    let surface = |tool: Tool| Surface { tools: vec![tool], ..Surface::default() };
+    let (old, new) = (surface(promised.clone()), surface(with(Some(reshaped.observed))));
+    let proof = word(&prove(&bare, |_| Some(&bare), &candidate.routine));
+    let gated = gate(&GateInput {
+        promised: &promised,
+        old_surface: &old,
+        new_surface: &new,
+        candidate,
+        proof,
+        evidence,
+    });
+    Proposal {
+        tool: candidate.tool.clone(),
+        to_tool: candidate.to_tool.clone(),
+        routine: RoutineDoc([(candidate.tool.clone(), candidate.routine.clone())].into()),
+        proof,
+        gate: gated.decision,
+        held_by: gated.held_by,
         scope: gated.scope,
         origin: candidate.origin,
     }

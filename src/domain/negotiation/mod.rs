@@ -14,13 +14,15 @@ mod matcher;
 pub mod names;
 mod proposal;
 mod question;
+mod relations;
 mod replay;
 
-pub use assess::{assess, assess_candidate, proposal_hash};
+pub use assess::{Reshaped, assess, assess_candidate, assess_reshaped, proposal_hash};
 pub use gate::{
     Derivation, DerivedRelation, GateEvidence, GateInput, Gated, effectively_read_only, gate,
 };
 pub use matcher::propose;
 pub use proposal::{Candidate, Decision, Held, Origin, ProofWord, Proposal, Rule, Scope};
 pub use question::{Answer, AnswerFault, Question};
+pub use relations::{Earlier, Found, Relations, find};
 pub use replay::{PairedSample, ReplayResult, compare_replay, same};

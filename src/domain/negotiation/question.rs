@@ -68,7 +68,7 @@ impl Question {
             "offered": offered,
             "so_far": candidate.map(|candidate| &candidate.routine),
             "open": open,
-            "answer": schemars::schema_for!(ToolRoutine),
+            "answer": answer_schema(),
         });
         Self { body }
     }
@@ -90,6 +90,15 @@ pub enum AnswerFault {
     /// It maps nothing.
     #[error("the routine maps nothing")]
     Empty,
+}
+
+/// The schema of an answer: a tool's routine. What is gone is seen in replies, never proposed.
+fn answer_schema() -> Value {
+    let mut schema = schemars::schema_for!(ToolRoutine).to_value();
+    if let Some(members) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        members.remove("gone");
+    }
+    schema
 }
 
 /// Reads an advisor's answer: one tool's routine, strict (no unknown members).

@@ -27,6 +27,9 @@ fn tool_sentences(tool: &str, routine: &ToolRoutine, out: &mut String) {
     line(out, 0, &format!("A call of {tool} becomes a call of {target}."));
     section(out, "The arguments:", &routine.request);
     section(out, "The reply:", &routine.reply);
+    for pointer in &routine.gone {
+        line(out, 1, &format!("The reply lacks {pointer}, and nothing stands for it."));
+    }
     for error in &routine.errors {
         line(out, 1, &format!("The error {} is told as {}.", error.from, error.to));
     }

@@ -39,6 +39,10 @@ pub struct ToolRoutine {
     /// keeps for itself (-32768 to -32000) are never told otherwise, nor is any prose.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ErrorMap>,
+    /// Promised reply fields that the peer sends no more and that nothing stands for, as pointers with
+    /// `*` for every item: a reply without them is no miss of the routine, and says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<String>,
 }
 
 impl ToolRoutine {

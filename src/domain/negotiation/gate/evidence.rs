@@ -24,6 +24,8 @@ pub struct GateEvidence {
     pub replay_samples_bad: usize,
     /// What the profile knows of fields that follow from others.
     pub derived_relations: Vec<DerivedRelation>,
+    /// Promised reply fields that a reply was seen to lack: only these may be named as gone.
+    pub seen_gone: Vec<String>,
     /// The severity of the drift event.
     pub severity: Severity,
 }
@@ -41,6 +43,7 @@ impl GateEvidence {
             replay_min: 5,
             replay_samples_bad: 0,
             derived_relations: Vec::new(),
+            seen_gone: Vec::new(),
             severity: Severity::Medium,
         }
     }

@@ -122,12 +122,18 @@ fn proven(input: &GateInput<'_>, holds: &mut Vec<Hold>) {
             if evidence.severity > Severity::Medium {
                 let why = "the proof is undecided, and severity is above medium";
                 holds.push((Rule::Proof, why.to_owned()));
-            } else if !(replayed || sampled) {
+            } else if !(replayed || sampled || follows(input)) {
                 let why = "the proof is undecided, and too few samples stand for it";
                 holds.push((Rule::Proof, why.to_owned()));
             }
         }
     }
+}
+
+/// Whether the candidate, for this one tool and no other, rests on derived relations alone.
+fn follows(input: &GateInput<'_>) -> bool {
+    let offered = input.new_surface.tool(input.promised.name());
+    offered.is_some_and(|offered| reply::rests_on_relations(input, offered))
 }
 
 /// The normal input schema; a tool without one declares no argument.

@@ -21,6 +21,11 @@ const REPLIES_MIN: usize = 20;
 /// Judges the reply operations for replies of one offered tool.
 pub(super) fn judge(input: &GateInput<'_>, offered: &Tool, holds: &mut Vec<Hold>) {
     let ops = &input.candidate.routine.reply;
+    let unseen = |at: &&String| !input.evidence.seen_gone.contains(at);
+    for at in input.candidate.routine.gone.iter().filter(unseen) {
+        let why = format!("{at} is named as gone, and no reply was seen without it");
+        holds.push((Rule::NothingLost, why));
+    }
     if ops.is_empty() {
         return;
     }
@@ -35,6 +40,27 @@ pub(super) fn judge(input: &GateInput<'_>, offered: &Tool, holds: &mut Vec<Hold>
     for flow in follow(ops, &field::top(&reply.from), None) {
         reply.flow(&flow, &sides, holds);
     }
+}
+
+/// Whether every operation of the routine is a derived relation: the replay of an undecided proof, for
+/// tools that write too (rule 8).
+pub(super) fn rests_on_relations(input: &GateInput<'_>, offered: &Tool) -> bool {
+    let routine = &input.candidate.routine;
+    let alone = routine.request.is_empty() && routine.errors.is_empty() && routine.call.is_none();
+    let schema = |tool: &Tool| tool.output_schema().map_or_else(|| json!({}), normal);
+    let reply = Reply { input, from: schema(offered), to: schema(input.promised) };
+    let flows = follow(&routine.reply, &field::top(&reply.from), None);
+    let [flow] = flows.as_slice() else { return false };
+    alone
+        && !routine.reply.is_empty()
+        && flow.undecided.is_empty()
+        && routine.reply.iter().all(|op| match op {
+            Op::Copy { from, to, .. } => reply.copied(to.as_str(), from.as_str()),
+            Op::Extract { to, .. } | Op::Template { to, .. } => {
+                reply.derived(to.as_str(), op, flow)
+            }
+            _ => false,
+        })
 }
 
 /// `set`, `default`, and templates of constant text alone, wherever they stand.

@@ -92,7 +92,7 @@ fn candidate(tool: &Tool, now: &Tool, successor: Successor) -> Option<Candidate>
     if call.is_none() && !useful && !pages && reply.ops.is_empty() {
         open.push("every call is carried over as it is, or refused: nothing is mapped".to_owned());
     }
-    let routine = ToolRoutine { call, request: ops, reply: reply.ops, errors: Vec::new() };
+    let routine = ToolRoutine { call, request: ops, reply: reply.ops, ..ToolRoutine::default() };
     Some(Candidate {
         tool: tool.name().to_owned(),
         to_tool: Some(now.name().to_owned()),
