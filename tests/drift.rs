@@ -31,6 +31,7 @@ fn ping() -> Value {
         "name": "get_weather",
         "description": "Tells the weather.",
         "inputSchema": { "type": "object", "properties": { "city": { "type": "string" } }, "required": ["city"] },
+        "outputSchema": { "type": "object", "properties": { "city": { "type": "string" } }, "required": ["city"] },
         "annotations": { "readOnlyHint": true },
     })
 }

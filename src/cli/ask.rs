@@ -95,7 +95,7 @@ pub(super) fn what_drifted(options: &Admin, screen: &Screen) -> Result<Answer, F
         screen.line("nothing drifted");
         return Ok(Answer::Yes);
     }
-    let head = ["detected", "peer", "tool", "type", "severity", "state", "seen", "id"];
+    let head = ["detected", "peer", "tool", "type", "severity", "sensor", "state", "seen", "id"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for entry in events {
         let event = &entry["event"];
@@ -105,6 +105,7 @@ pub(super) fn what_drifted(options: &Admin, screen: &Screen) -> Result<Answer, F
             word(event, "tool"),
             word(event, "type"),
             word(event, "severity"),
+            word(event, "sensor"),
             word(event, "state"),
             event["occurrences"].to_string(),
             word(event, "drift_id"),

@@ -261,6 +261,9 @@ pub(super) struct Peer {
     /// Recent exchanges of a tool that are kept for replay.
     #[serde(default = "defaults::recordings")]
     pub(super) recordings: usize,
+    /// Terms for replies that nothing is declared of.
+    #[serde(default)]
+    pub(super) inference: Inference,
     /// The watch after a swap.
     #[serde(default)]
     pub(super) watch: Watch,
@@ -349,6 +352,14 @@ pub(super) struct Replay {
     pub(super) live: bool,
 }
 
+/// Terms for replies that nothing is declared of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Inference {
+    /// Replies of a tool that they rest on; 0: none are inferred.
+    pub(super) samples: u64,
+}
+
 /// The watch after a swap.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -374,6 +385,7 @@ impl Peer {
             replay_min: defaults::replay_min(),
             replay: Replay::default(),
             recordings: defaults::recordings(),
+            inference: Inference::default(),
             watch: Watch::default(),
             failure_threshold: defaults::failure_threshold(),
             adopt: Adopting::default(),
@@ -403,6 +415,9 @@ mod defaults {
     pub(super) fn recordings() -> usize {
         peer().recordings
     }
+    pub(super) fn inference_samples() -> u64 {
+        peer().inference_samples
+    }
     pub(super) fn watch_exchanges() -> u32 {
         peer().watch_exchanges
     }
@@ -411,6 +426,12 @@ mod defaults {
     }
     pub(super) fn approval_expiry_ms() -> u64 {
         peer().approval_expiry.0
+    }
+}
+
+impl Default for Inference {
+    fn default() -> Self {
+        Self { samples: defaults::inference_samples() }
     }
 }
 

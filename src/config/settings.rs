@@ -219,6 +219,7 @@ fn peer_settings(name: &str, peer: &raw::Peer) -> PeerSettings {
         replay_live: peer.replay.live,
         replay_min: peer.replay_min,
         recordings: peer.recordings,
+        inference_samples: peer.inference.samples,
         watch_exchanges: peer.watch.exchanges,
         failure_threshold: peer.failure_threshold,
         adopt: peer.adopt.into(),

@@ -18,19 +18,21 @@ use super::handle::{Answer, Command, PeerView};
 use super::heal::Waiting;
 use super::intake::Recovered;
 use super::laps::Laps;
+use super::learn::Learning;
 use super::negotiate::{RoundEnded, Talk};
+use super::reshape::BrokenReply;
 use super::samples::Samples;
 use super::scribe::Scribe;
 use super::settings::PeerSettings;
 use super::status::Told;
 use super::window::ScoreWindow;
-use crate::domain::contract::{Sealed, Signer, Surface, Violation};
+use crate::domain::contract::{Sealed, Signer, Surface};
 use crate::domain::evidence::RecordBody;
 use crate::domain::message::{Clock, Dice, Digest, Generation, Millis, PeerId, ToolName};
 use crate::domain::patch::{self, Watch};
 use crate::domain::policy::Caller;
 use crate::domain::routine::RoutineDoc;
-use crate::live::{Binding, Mode, Observation, Switchboard, ToolBinding, ToolState};
+use crate::live::{Binding, Mode, Observation, Reported, Switchboard, ToolBinding, ToolState};
 use crate::telemetry::{Approval, HealStage, Metrics, PeerMetrics};
 use crate::wire::protocol::mcp::peer::PeerClient;
 
@@ -67,6 +69,12 @@ pub(super) struct ToolLife {
     pub(super) judged: Option<Digest>,
     /// What is in force, to be taken over while nothing changed.
     pub(super) binding: Option<Arc<ToolBinding>>,
+    /// What sampled replies taught.
+    pub(super) learning: Learning,
+    /// What an open event says of replies that changed under an unchanged definition.
+    pub(super) reported: Option<Reported>,
+    /// Replies that kept the promise again since, one after another.
+    pub(super) recovered: u32,
 }
 
 impl Default for ToolLife {
@@ -79,6 +87,9 @@ impl Default for ToolLife {
             failed: 0,
             judged: None,
             binding: None,
+            learning: Learning::default(),
+            reported: None,
+            recovered: 0,
         }
     }
 }
@@ -97,7 +108,7 @@ pub(super) struct Pending {
     /// An agent listed or called before anything was sealed.
     pub(super) first_use: Option<Arc<Caller>>,
     /// Replies that broke a kept promise, by tool: classified after the surface was read again.
-    pub(super) broken: BTreeMap<String, Vec<Violation>>,
+    pub(super) broken: BTreeMap<String, BrokenReply>,
     /// A watched patch missed too often: go back.
     pub(super) roll_back: Option<String>,
     /// When the signal that led here was seen, on the monotonic clock.
@@ -124,6 +135,8 @@ pub(super) struct Peer {
     pub(super) mode: Option<Mode>,
     pub(super) events: Events,
     pub(super) samples: Samples,
+    /// Tools with enough samples for terms that are not sealed yet.
+    pub(super) ripe: BTreeSet<String>,
     pub(super) window: ScoreWindow,
     pub(super) pending: Pending,
     pub(super) waiting: BTreeMap<Digest, Waiting>,
@@ -187,6 +200,7 @@ impl Peer {
             tools: BTreeMap::new(),
             events: Events::default(),
             samples: Samples::default(),
+            ripe: BTreeSet::new(),
             window: ScoreWindow::default(),
             pending: Pending::default(),
             waiting: BTreeMap::new(),
@@ -227,7 +241,12 @@ impl Peer {
         for tool in recovered.kept {
             self.tools.entry(ToolName::from(tool.as_str())).or_default().kept = true;
         }
+        for (tool, relations) in recovered.relations {
+            let life = self.tools.entry(ToolName::from(tool.as_str())).or_default();
+            life.learning.relations = Some(Arc::new(relations));
+        }
         self.take_up_proposals(recovered.proposals);
+        self.take_up_reports();
         if let Some(head) = self.chain.head().cloned() {
             self.shared.peer_metrics.expiry(head.expiry);
             self.look_at_the_key(&head);
@@ -303,6 +322,9 @@ impl Peer {
             if self.review_is_due() {
                 self.review(&switchboard).await;
             }
+            if self.has_ripe() {
+                self.seal_inferred(&switchboard).await;
+            }
         }
         listening.abort();
         self.write_counts().await;
@@ -370,13 +392,16 @@ impl Peer {
             let approval = if by == "gate" { Approval::Auto } else { Approval::Person };
             let micros = since.map_or(0, |since| now.saturating_sub(since));
             self.shared.metrics.patched(approval, micros);
-            let mut failed = 0;
+            let (mut failed, mut gone) = (0, Vec::new());
             if let Some(life) = self.tools.get_mut(tool.as_str()) {
-                life.live = Some(sealed.go_live(self.generation, rule));
+                let live = sealed.go_live(self.generation, rule);
+                let routine = live.proposal().routine.0.get(&tool);
+                gone = routine.map(|routine| routine.gone.clone()).unwrap_or_default();
+                life.live = Some(live);
                 failed = std::mem::take(&mut life.failed);
             }
             let peer = self.settings.id.clone();
-            self.tell(Told::Healed { peer, tool, version: version.clone(), micros, failed });
+            self.tell(Told::Healed { peer, tool, version: version.clone(), micros, failed, gone });
         }
     }
 

@@ -47,6 +47,13 @@ impl Events {
         Seen::Opened(Box::new(event))
     }
 
+    /// Counts a further sighting of an event.
+    pub(super) fn sighted(&mut self, id: Uuid) {
+        if let Some(event) = self.by_fingerprint.values_mut().find(|event| event.drift_id == id) {
+            event.occurrences += 1;
+        }
+    }
+
     /// Moves an event on; gives its new state to be recorded, or `None` where nothing changed.
     pub(super) fn move_on(
         &mut self,

@@ -435,7 +435,10 @@ impl Peer {
     ) -> Contract {
         let mut routine: RoutineDoc = head.routine.clone();
         for tool in unaffected {
-            routine.0.remove(*tool);
+            // Where the offer was as promised, the routine mends replies that changed beside it.
+            if head.offered(tool) != head.promised(tool) {
+                routine.0.remove(*tool);
+            }
         }
         for patch in patches {
             let entries = patch.approved.proposal().routine.0.clone();
@@ -482,11 +485,18 @@ impl Peer {
     /// A patch whose contract is sealed: it goes live with the next publication.
     pub(super) fn patched(&mut self, patch: Patch, sealed: &Sealed, since: Option<u64>) {
         let Patch { tool, approved, drift_id } = patch;
+        let routine = approved.proposal().routine.0.get(&tool);
+        let whole = routine.is_none_or(|routine| routine.gone.is_empty());
         self.set_state(&tool, ToolState::Sound);
         let by = approved.by().to_owned();
         self.waiting.retain(|_, waiting| waiting.proposal.tool != tool);
         self.going_live.push((tool.clone(), approved.seal(sealed.hash), by, since));
-        self.move_event(drift_id, EventState::Resolved, Some(sealed.hash.to_string()));
+        let by = sealed.hash.to_string();
+        // As long as a part of the promise is gone, the event stays open.
+        if whole {
+            self.end_reports(&tool, &by);
+            self.move_event(drift_id, EventState::Resolved, Some(by));
+        }
         if let Some(life) = self.tools.get_mut(tool.as_str()) {
             life.judged = None;
         }

@@ -22,6 +22,7 @@ use super::settings::{PeerSettings, Settings};
 use super::status::Told;
 use crate::domain::contract::Sealed;
 use crate::domain::message::{Clock, Dice, PeerId};
+use crate::domain::negotiation::Relations;
 use crate::live::{Binding, Observation, Switchboard};
 use crate::store::{State, Store, StoreError};
 use crate::telemetry::{Dropped, Metrics};
@@ -170,6 +171,7 @@ pub(super) struct Recovered {
     pub(super) chain: Chain,
     pub(super) events: Events,
     pub(super) kept: Vec<String>,
+    pub(super) relations: Vec<(String, Relations)>,
     pub(super) proposals: Vec<crate::store::PendingProposal>,
 }
 
@@ -197,6 +199,12 @@ fn recovered(state: &State, peer: &PeerId, told: &mpsc::UnboundedSender<Told>) -
             .iter()
             .filter(|(owner, ..)| mine(owner))
             .map(|(_, _, tool)| tool.clone())
+            .collect(),
+        relations: state
+            .relations
+            .iter()
+            .filter(|(owner, ..)| mine(owner))
+            .map(|(_, tool, relations)| (tool.clone(), relations.clone()))
             .collect(),
         proposals: state.proposals.iter().filter(|p| mine(&p.peer)).cloned().collect(),
     }

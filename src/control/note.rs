@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::actor::Peer;
-use crate::domain::drift::{Outlook, Sighting, Signal, classify};
+use super::reshape::BrokenReply;
+use crate::domain::drift::Outlook;
 use crate::domain::evidence::RecordBody;
 use crate::domain::message::{ToolName, UnixMillis, Verdict};
 use crate::domain::patch::{Outcome, Step};
@@ -68,14 +69,25 @@ impl Peer {
         self.note_exception(&call);
         self.note_signals(&call, seen);
         self.note_watch(&call);
-        if let (Some(sample), Some(caller)) = (call.sample, &call.caller) {
-            let keep = self.settings.recordings;
-            self.samples.keep(&call.tool, &caller.principal, sample, keep);
+        let delivered = matches!(call.verdict, Verdict::Kept | Verdict::Mended);
+        if let (Some(sample), Some(caller), true) = (call.sample, &call.caller, delivered) {
+            self.learn(&call.tool, &sample);
+            if self.is_replayed(&call.tool) {
+                let keep = self.settings.recordings;
+                self.samples.keep(&call.tool, &caller.principal, sample, keep);
+            }
         }
     }
 
+    /// Whether recordings of this tool can be of use: it says that it only reads.
+    fn is_replayed(&self, tool: &ToolName) -> bool {
+        let head = self.chain.head();
+        let promised = head.and_then(|head| head.promised(tool.as_str()));
+        promised.is_some_and(|tool| tool.hints().read_only == Some(true))
+    }
+
     /// The tool's terms are promised from now on; a restart remembers it.
-    fn note_kept(&mut self, tool: &ToolName) {
+    pub(super) fn note_kept(&mut self, tool: &ToolName) {
         let Some(contract) = self.chain.head_hash() else { return };
         let life = self.tools.entry(tool.clone()).or_default();
         if life.kept {
@@ -109,6 +121,8 @@ impl Peer {
         }
         if !call.violations.is_empty() {
             self.note_broken(call, seen);
+        } else {
+            self.note_recovery(call);
         }
         // A refusal of ours too: the peer may be as it was, and only a listing shows that.
         let refused = call.verdict == Verdict::Refused
@@ -121,9 +135,16 @@ impl Peer {
     fn note_broken(&mut self, call: &CallFact, seen: u64) {
         let kept = self.tools.get(&call.tool).is_some_and(|life| life.kept);
         if kept || self.settings.terms_declared {
+            if self.is_reported(call) {
+                // Nobody is told what it was: the peer may be another one by now.
+                if call.verdict == Verdict::Refused {
+                    self.ask_again_for(call, seen);
+                }
+                return;
+            }
             let broken = self.pending.broken.entry(call.tool.to_string()).or_default();
-            if broken.is_empty() {
-                broken.clone_from(&call.violations);
+            if broken.came.is_none() {
+                *broken = BrokenReply::of(call);
             }
             self.ask_again_for(call, seen);
             return;
@@ -147,50 +168,6 @@ impl Peer {
         *since = seen.min(*since);
     }
 
-    /// Replies that broke a kept promise while the surface says nothing new: reply-only drift.
-    pub(super) fn settle_replies(&mut self, since: Option<u64>) {
-        for (tool, violations) in std::mem::take(&mut self.pending.broken) {
-            let life = self.tools.get(tool.as_str());
-            let explained = life.is_some_and(|life| life.state != ToolState::Sound);
-            if explained || !self.events.open_of(&tool).is_empty() {
-                continue;
-            }
-            let just_healed = self.going_live.iter().any(|(healed, ..)| *healed == tool);
-            if just_healed {
-                continue;
-            }
-            if let Some(event) = self.reply_event(&tool, &violations, Outlook::Nothing) {
-                let mut records = Vec::new();
-                self.see(event, &mut records, since);
-                records.into_iter().for_each(|record| self.shared.scribe.later(record));
-            }
-        }
-    }
-
-    fn reply_event(
-        &self,
-        tool: &str,
-        violations: &[crate::domain::contract::Violation],
-        outlook: Outlook,
-    ) -> Option<crate::domain::drift::DriftEvent> {
-        let head = self.chain.head()?;
-        let promised = head.reply_schema(tool)?.clone();
-        Some(classify(
-            Sighting {
-                drift_id: self.shared.dice.uuid(),
-                contract_id: Some(head.contract_id),
-                tool,
-                at: self.shared.clock.now(),
-                sensor: "reply",
-                offer: self.offer_digest.unwrap_or(head.hash),
-                baseline: promised,
-                observed: json!(violations),
-            },
-            Signal::Reply(violations),
-            outlook,
-        ))
-    }
-
     /// A young patch is watched: a routine that misses early is taken back.
     fn note_watch(&mut self, call: &CallFact) {
         let Some(life) = self.tools.get_mut(&call.tool) else { return };
@@ -202,6 +179,8 @@ impl Peer {
             Verdict::Kept | Verdict::Mended if !call.is_error && call.rejection.is_none() => {
                 Outcome::Good
             }
+            // The patch itself says that these are gone.
+            _ if call.foretold => Outcome::Good,
             _ if call.rejection.is_some() || !call.violations.is_empty() => Outcome::Miss,
             _ => Outcome::Unrelated,
         };

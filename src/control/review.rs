@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::actor::Peer;
 use super::laps::Laps;
 use super::status::Told;
-use crate::domain::contract::{Direction, ProvenanceKind, Sealed, Surface, Tool};
+use crate::domain::contract::{
+    Direction, MessageType, ProvenanceKind, Sealed, Surface, TermSource, Tool,
+};
 use crate::domain::drift::EventState;
 use crate::domain::message::{Digest, Millis};
 use crate::domain::policy::Caller;
@@ -95,7 +97,7 @@ impl Peer {
             return;
         }
         self.compare(caller, since).await;
-        self.settle_replies(since);
+        self.settle_replies(since).await;
         self.renew().await;
     }
 
@@ -137,7 +139,10 @@ impl Peer {
         if changed.is_empty() && !additions {
             return;
         }
-        if let Some(known) = self.known(&head, &offer) {
+        // An addition alone is no reason to go back to what was said before.
+        if !changed.is_empty()
+            && let Some(known) = self.known(&head, &offer)
+        {
             self.take_up_known(known).await;
             return;
         }
@@ -183,6 +188,7 @@ impl Peer {
         }
         let tools: Vec<String> = self.tools.keys().map(ToString::to_string).collect();
         for tool in tools {
+            self.end_reports(&tool, &version);
             self.as_sealed(&tool);
         }
         for id in self.events.open().map(|event| event.drift_id).collect::<Vec<_>>() {
@@ -196,7 +202,7 @@ pub(super) struct Spoken<'c> {
     contract: &'c Sealed,
     promised: BTreeMap<&'c str, &'c Tool>,
     /// What replies are held to.
-    replies: BTreeMap<&'c str, &'c Value>,
+    replies: BTreeMap<&'c str, &'c MessageType>,
     /// Where the offer differs from the promise: the tool as it is offered, `None` where it is gone.
     otherwise: BTreeMap<&'c str, Option<&'c Tool>>,
 }
@@ -211,7 +217,7 @@ impl<'c> Spoken<'c> {
         }
         let replies = contract.message_types.iter().filter_map(|message| {
             let reply = message.direction == Direction::Reply;
-            reply.then_some((message.name.as_str(), &message.schema))
+            reply.then_some((message.name.as_str(), message))
         });
         Self { contract, promised: promised.collect(), replies: replies.collect(), otherwise }
     }
@@ -234,7 +240,14 @@ impl<'c> Spoken<'c> {
 
     /// What the replies of a promised tool are held to.
     pub(super) fn reply(&self, name: &str) -> Option<&'c Value> {
-        self.replies.get(name).copied()
+        self.replies.get(name).map(|message| &message.schema)
+    }
+
+    /// How many samples these rest on, where they were inferred.
+    pub(super) fn inferred(&self, name: &str) -> Option<u64> {
+        let message = self.replies.get(name)?;
+        let inferred = message.source == TermSource::Inferred;
+        inferred.then(|| message.samples.unwrap_or_default())
     }
 
     /// Whether another version says the same of a tool: what judges and carries it stays in force.

@@ -54,6 +54,8 @@ pub struct PeerSettings {
     pub replay_min: usize,
     /// How many recent exchanges of a tool are kept for replay.
     pub recordings: usize,
+    /// Replies of a tool that declares no schema for them, from which terms are inferred; 0: none are.
+    pub inference_samples: u64,
     /// Exchanges under watch after a swap.
     pub watch_exchanges: u32,
     /// Misses in the watch that roll back.
@@ -82,6 +84,7 @@ impl PeerSettings {
             replay_live: true,
             replay_min: 5,
             recordings: 8,
+            inference_samples: 20,
             watch_exchanges: 20,
             failure_threshold: 2,
             adopt: Adopt::Additions,

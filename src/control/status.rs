@@ -146,6 +146,19 @@ pub enum Told {
         micros: u64,
         /// Calls of the tool that failed meanwhile.
         failed: u64,
+        /// Promised reply fields that nothing stands for.
+        gone: Vec<String>,
+    },
+    /// Terms were inferred for replies that nothing is declared of.
+    Inferred {
+        /// The peer.
+        peer: PeerId,
+        /// Whose replies.
+        tools: Vec<String>,
+        /// How many samples they rest on.
+        samples: u64,
+        /// The contract's new version.
+        version: String,
     },
     /// A tool changed and a person must decide.
     Waits {
@@ -189,12 +202,23 @@ impl std::fmt::Display for Told {
                 write!(f, "{peer}: sealed {tools} {plural} as v{version}")
             }
             Self::LeftOut { peer, tool, why } => write!(f, "{peer}: {tool} is left out: {why}"),
-            Self::Healed { peer, tool, version, micros, failed } => {
+            Self::Healed { peer, tool, version, micros, failed, gone } => {
                 let millis = micros.div_ceil(1_000);
                 let calls = if *failed == 1 { "call" } else { "calls" };
                 write!(
                     f,
                     "{peer}: healed {tool} as v{version} in {millis} ms, {failed} failed {calls}"
+                )?;
+                match gone.as_slice() {
+                    [] => Ok(()),
+                    gone => write!(f, "; gone from its replies: {}", gone.join(", ")),
+                }
+            }
+            Self::Inferred { peer, tools, samples, version } => {
+                let tools = tools.join(", ");
+                write!(
+                    f,
+                    "{peer}: inferred reply terms of {tools} from {samples} samples, as v{version}"
                 )
             }
             Self::Waits { peer, tool, why } => write!(f, "{peer}: {tool} waits for you: {why}"),

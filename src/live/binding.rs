@@ -1,13 +1,13 @@
 //! What is in force for one peer: contract, compiled routines, compiled judges.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::contract::{Contract, Schema, Tool};
+use crate::domain::contract::{Contract, Schema, Tool, Violation};
 use crate::domain::message::{ToolName, UnixMillis};
 use crate::domain::routine::CompiledRoutine;
 
@@ -104,8 +104,23 @@ pub struct ToolBinding {
     pub revision: u64,
     /// A conforming reply was seen, or this is a later version: the declared terms are promised.
     pub kept: AtomicBool,
-    /// Which requests and replies of this tool are sampled for replay; `None` for none.
+    /// Which requests and replies of this tool are sampled, for replay and to learn from; `None` for
+    /// none.
     pub sampler: Option<Sampler>,
+    /// How many samples the reply terms rest on, where they were inferred and not declared.
+    pub inferred: Option<u64>,
+    /// What an open event says already of this tool's replies.
+    pub reported: Option<Reported>,
+}
+
+/// What an open event says of a tool's replies: another reply that breaks in the same places is no
+/// news, and is not held for a heal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reported {
+    /// The drift event.
+    pub drift: String,
+    /// Where replies break ([`Violation::general_place`]).
+    pub places: BTreeSet<String>,
 }
 
 /// Lets the first calls of a tool be sampled and then a few each second: a replay needs recent
@@ -114,6 +129,8 @@ pub struct ToolBinding {
 pub struct Sampler {
     /// When the next sample would be due if none had come early, in monotonic microseconds.
     due: AtomicU64,
+    /// Nothing is sampled any more.
+    stopped: AtomicBool,
 }
 
 impl Sampler {
@@ -125,12 +142,20 @@ impl Sampler {
     /// Whether the call at this moment is sampled (a leaky bucket). Two threads that ask at once may
     /// both be told yes, which does no harm.
     pub fn takes(&self, micros: u64) -> bool {
+        if self.stopped.load(Ordering::Relaxed) {
+            return false;
+        }
         let due = self.due.load(Ordering::Relaxed).max(micros);
         let takes = due - micros < Self::EARLY * Self::EVERY;
         if takes {
             self.due.store(due + Self::EVERY, Ordering::Relaxed);
         }
         takes
+    }
+
+    /// Enough is known: nothing is sampled any more.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
     }
 }
 
@@ -168,6 +193,32 @@ pub enum ToolState {
 }
 
 impl ToolBinding {
+    /// Whether the document of a reply may stand in its text: nothing is declared of it, and it is
+    /// judged by what was inferred, or sampled.
+    #[must_use]
+    pub fn reads_text(&self, sampled: bool) -> bool {
+        self.inferred.is_some() || (sampled && self.reply.is_none())
+    }
+
+    /// Whether all of this is known already: an open event says it, or the patch in force names it as
+    /// gone.
+    #[must_use]
+    pub fn knows(&self, violations: &[Violation]) -> bool {
+        let places = self.reported.as_ref().map(|reported| &reported.places);
+        let known = |violation: &Violation| {
+            self.names_as_gone(violation)
+                || places.is_some_and(|places| places.contains(&violation.general_place()))
+        };
+        violations.iter().all(known)
+    }
+
+    /// Whether the patch in force names this as gone.
+    #[must_use]
+    pub fn names_as_gone(&self, violation: &Violation) -> bool {
+        let gone = self.routine.as_ref().map_or(&[][..], |routine| &routine.source().gone);
+        violation.is_missing() && gone.contains(&violation.general_place())
+    }
+
     /// Marks the terms as kept; true for the first to do so, who reports it.
     pub fn mark_kept(&self) -> bool {
         !self.kept.load(Ordering::Relaxed) && !self.kept.swap(true, Ordering::Relaxed)
@@ -188,5 +239,7 @@ mod tests {
         }
         // After a rest the first ones are taken again, and no more than those.
         assert_eq!(taken(1_000_000_000, 1_000), 64);
+        sampler.stop();
+        assert_eq!(taken(2_000_000_000, 1_000), 0);
     }
 }

@@ -13,7 +13,7 @@ mod binding;
 mod observation;
 mod switchboard;
 
-pub use binding::{Binding, Mode, RequestSchema, Sampler, ToolBinding, ToolState};
+pub use binding::{Binding, Mode, Reported, RequestSchema, Sampler, ToolBinding, ToolState};
 pub use observation::{
     CallFact, ListingFact, Observation, ObservationKind, Observations, Rejection, Sample,
 };

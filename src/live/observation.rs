@@ -58,6 +58,8 @@ pub struct CallFact {
     pub reply_digest: Option<Digest>,
     /// What broke; empty for kept replies.
     pub violations: Vec<Violation>,
+    /// All that broke is what the patch in force names as gone: no miss of the routine, no news.
+    pub foretold: bool,
     /// The peer rejected our arguments, or does not know the tool.
     pub rejection: Option<Rejection>,
     /// The exchange is held and waits for the outcome: its ticket, taken from
@@ -67,7 +69,7 @@ pub struct CallFact {
     pub held: Option<u64>,
     /// This is the first conforming reply of the tool.
     pub first_kept: bool,
-    /// Request and reply for replay, on tools that are sampled.
+    /// Request and reply, on tools that are sampled; and of a reply that broke its promise.
     pub sample: Option<Sample>,
     /// The transport failed or the peer answered 5xx.
     pub failed: bool,
@@ -84,12 +86,13 @@ pub struct Rejection {
     pub is_error: bool,
 }
 
-/// A recorded exchange: promised arguments and the promised reply's `structuredContent`.
+/// A recorded exchange: promised arguments and the promised reply's document.
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// JSON text of the arguments as the agent sent them.
     pub arguments: Bytes,
-    /// JSON text of `structuredContent` as it was delivered.
+    /// The reply's document as it was delivered, JSON text: `structuredContent`; without it the JSON
+    /// in the only text, or that text as a string. Of a reply that broke its promise, as it came.
     pub structured: Option<Bytes>,
 }
 

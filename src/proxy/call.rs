@@ -128,14 +128,17 @@ impl Bond {
             | ToolState::Unhealable { drift, .. }
             | ToolState::Broken { drift, .. } => Some(drift.clone()),
         };
+        let reported = self.tool.reported.as_ref().map(|reported| reported.drift.clone());
         VerdictNote {
             verdict,
             contract: contract.map(|contract| contract.hash),
             version: contract.map(|contract| contract.version.to_string()),
-            drift,
+            drift: drift.or(reported),
             code,
             executed,
             missing: Vec::new(),
+            changed: Vec::new(),
+            inferred: self.tool.inferred,
         }
     }
 }

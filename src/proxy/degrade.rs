@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::bind::{self, Bond, Bound};
 use super::call::Call;
-use super::judge::{Finding, Judged, judge};
+use super::judge::{Broken, Finding, Judged, judge};
 use super::mend::{admits, read};
 use super::report::{self, Ended};
 use crate::domain::contract::Violation;
@@ -133,7 +133,7 @@ pub(super) async fn decide(call: &mut Call, text: &Bytes, judged: Judged) -> Out
             ended(call, told, Outcome::AsCame)
         }
         Finding::Rejected(rejection) => rejected(call, rejection, told).await,
-        Finding::Broken(violations) => broken(call, text, violations, told).await,
+        Finding::Broken(found) => broken(call, text, found, told).await,
     }
 }
 
@@ -261,38 +261,45 @@ fn may_repeat(call: &Call, rejection: &Rejection, healed: &Bond) -> bool {
     }
 }
 
-async fn broken(call: &mut Call, text: &Bytes, violations: Vec<Violation>, told: Ended) -> Outcome {
+async fn broken(call: &mut Call, text: &Bytes, found: Broken, told: Ended) -> Outcome {
+    let violations = &found.violations;
     let waived = |violations: Vec<Violation>| Ended {
         verdict: Verdict::Waived,
         violations,
         digest: told.digest,
+        structured: told.structured.clone(),
         ..Ended::new(Verdict::Waived, Executed::Yes)
     };
     // A declaration that was never kept is a faulty one, and what cannot be decided is no drift.
     let faulty = !call.bond.tool.kept.load(std::sync::atomic::Ordering::Relaxed);
     let undecided = violations.iter().all(|violation| violation.kind == "undecided");
     match call.bond.tool.mode {
-        Mode::Observe => return ended(call, waived(violations), Outcome::AsCame),
+        Mode::Observe => return ended(call, waived(found.violations), Outcome::AsCame),
         Mode::Warn => {
-            let marked = marked(call, text, Vec::new());
-            return ended(call, waived(violations), marked);
+            let marked = marked(call, text, &found);
+            return ended(call, waived(found.violations), marked);
         }
         Mode::Enforce if faulty || undecided => {
-            return ended(call, waived(violations), Outcome::AsCame);
+            return ended(call, waived(found.violations), Outcome::AsCame);
         }
         Mode::Enforce => {}
     }
-    let violations = match healed_reply(call, text, &violations, &told).await {
-        Ok(outcome) => return outcome,
-        Err(left) => left.unwrap_or(violations),
+    let found = if call.bond.tool.knows(violations) {
+        found
+    } else {
+        match healed_reply(call, text, violations, &told).await {
+            Ok(outcome) => return outcome,
+            Err(left) => left.unwrap_or(found),
+        }
     };
-    let lost = missing(&violations);
-    if !call.bond.tool.read_only && !lost.is_empty() && lost.len() == violations.len() {
-        let marked = marked(call, text, lost);
-        return ended(call, waived(violations), marked);
+    let all_missing = found.violations.iter().all(Violation::is_missing);
+    // What was inferred is too weak to withhold a reply for: it is named instead.
+    if call.bond.tool.inferred.is_some() || (!call.bond.tool.read_only && all_missing) {
+        let marked = marked(call, text, &found);
+        return ended(call, waived(found.violations), marked);
     }
-    let why = Refusal::Broken(described(&violations));
-    Outcome::Refused(refuse(call, why, Executed::Yes, violations))
+    let why = Refusal::Broken(described(&found.violations));
+    Outcome::Refused(refuse(call, why, Executed::Yes, found.violations))
 }
 
 /// Holds a reply that broke its promise and tries it once against the routine that comes. `Err`
@@ -302,7 +309,7 @@ async fn healed_reply(
     text: &Bytes,
     violations: &[Violation],
     told: &Ended,
-) -> Result<Outcome, Option<Vec<Violation>>> {
+) -> Result<Outcome, Option<Broken>> {
     if !call.may_repeat {
         return Err(None);
     }
@@ -312,6 +319,7 @@ async fn healed_reply(
         digest: told.digest,
         violations: violations.to_vec(),
         held: Some(ticket),
+        structured: told.structured.clone(),
         ..Ended::new(Verdict::Refused, Executed::Yes)
     };
     if !report::call(call, signal) {
@@ -334,7 +342,7 @@ async fn healed_reply(
             let told = Ended { verdict: Verdict::Mended, ..told };
             Ok(ended(call, told, Outcome::Altered(mended)))
         }
-        Finding::Broken(violations) => Err(Some(violations)),
+        Finding::Broken(broken) => Err(Some(broken)),
         Finding::Interim { .. } | Finding::Rejected(_) | Finding::Malformed(_) => Err(None),
     }
 }
@@ -374,40 +382,26 @@ async fn wait(call: &Call, ticket: Option<u64>, until: u64) -> Waited {
     }
 }
 
-/// The reply with a verdict in its `_meta`.
-fn marked(call: &Call, text: &Bytes, missing: Vec<String>) -> Outcome {
+/// The reply, mended as far as it could be, with a verdict in its `_meta` that names the rest.
+fn marked(call: &Call, text: &Bytes, broken: &Broken) -> Outcome {
     let mut note = call.bond.note(Verdict::Waived, Some(Code::ReplyBroken), Executed::Yes);
-    note.missing = missing;
+    let places = |missing: bool| {
+        let wanted = broken.violations.iter().filter(move |it| it.is_missing() == missing);
+        wanted.map(Violation::place).collect()
+    };
+    (note.missing, note.changed) = (places(true), places(false));
+    let mended = broken.mended.as_deref();
     with_tape(|tape| {
         let Ok(document) = tape.read(text, call.lane.settings().document) else {
             return Outcome::AsCame;
         };
         match incoming(document.root(), call.id()) {
             Ok(Incoming::Reply(Reply::Result(result))) => {
-                Outcome::Altered(rewritten(document.text(), result, None, Some(&note)).into())
+                Outcome::Altered(rewritten(document.text(), result, mended, Some(&note)).into())
             }
             _ => Outcome::AsCame,
         }
     })
-}
-
-/// Pointers of promised members that are not there; fewer than the violations where something is
-/// there and wrong.
-fn missing(violations: &[Violation]) -> Vec<String> {
-    let gone = violations.iter().filter(|violation| violation.kind == "required");
-    gone.map(|violation| {
-        // The message begins with the member's name, as JSON.
-        let mut texts =
-            serde_json::Deserializer::from_str(&violation.message).into_iter::<String>();
-        match texts.next() {
-            Some(Ok(member)) => {
-                let member = member.replace('~', "~0").replace('/', "~1");
-                format!("{}/{member}", violation.pointer)
-            }
-            _ => violation.pointer.clone(),
-        }
-    })
-    .collect()
 }
 
 fn described(violations: &[Violation]) -> String {

@@ -10,7 +10,8 @@ use crate::domain::json::{Item, Limits};
 use crate::domain::message::{Executed, Verdict};
 use crate::live::{Mode, Rejection};
 use crate::wire::protocol::mcp::{
-    CallResult, Incoming, Reply, ResultType, incoming, looks_like_rejection, recoded, rewritten,
+    CallResult, Incoming, Reply, ResultType, incoming, looks_like_rejection, may_be_document,
+    recoded, rewritten, sole_text,
 };
 
 /// What a message turned out to be.
@@ -26,11 +27,19 @@ pub(super) enum Finding {
     /// The routine carried it back, and then it kept its promise.
     Mended(Bytes),
     /// The promise is broken.
-    Broken(Vec<Violation>),
+    Broken(Broken),
     /// The peer did not take the call.
     Rejected(Rejection),
     /// No reply to this request.
     Malformed(String),
+}
+
+/// How a reply breaks its promise.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) violations: Vec<Violation>,
+    /// Its document as far as the routine could carry it back.
+    pub(super) mended: Option<Vec<u8>>,
 }
 
 /// A message as it was judged.
@@ -42,7 +51,7 @@ pub(super) struct Judged {
     pub(super) failed: bool,
     /// A declared reply was kept.
     pub(super) held_promise: bool,
-    /// `structuredContent` as it is delivered, where it is sampled.
+    /// The reply's document as it is delivered, where it is sampled; as it came, where it is broken.
     pub(super) structured: Option<Bytes>,
     /// `requestState` of a reply that asks for more input first.
     pub(super) next_round: Option<Box<str>>,
@@ -66,7 +75,7 @@ impl Judged {
 pub(super) struct Manner {
     /// How much it may hold.
     pub(super) limits: Limits,
-    /// `structuredContent` is copied out for the recordings.
+    /// The reply's document is copied out.
     pub(super) sampled: bool,
 }
 
@@ -131,10 +140,48 @@ fn coded(bond: &Bond, text: &str, reply: Reply<'_>, judged: Judged) -> Judged {
     }
 }
 
+/// Bytes of a broken reply above which no copy of it is told.
+const BROKEN_BYTES_MAX: usize = 256 * 1024;
+
 fn complete(bond: &Bond, text: &str, result: CallResult<'_>, manner: Manner) -> Judged {
+    if result.structured.is_none()
+        && bond.tool.reads_text(manner.sampled)
+        && let Some(written) = sole_text(result)
+    {
+        return in_text(bond, text, result, written, manner);
+    }
+    document(bond, text, result, result.structured, manner)
+}
+
+/// A reply whose document is the JSON in its only text, or that text as a string.
+fn in_text(
+    bond: &Bond,
+    text: &str,
+    result: CallResult<'_>,
+    written: Item<'_>,
+    manner: Manner,
+) -> Judged {
+    let Some(words) = written.as_str().filter(|words| may_be_document(words)) else {
+        return document(bond, text, result, Some(written), manner);
+    };
+    with_tape(|tape| {
+        let parsed = tape.read(words.as_bytes(), manner.limits);
+        let came = parsed.map_or(written, crate::domain::json::Document::root);
+        document(bond, text, result, Some(came), manner)
+    })
+}
+
+/// Holds the document of a reply against the promise.
+fn document(
+    bond: &Bond,
+    text: &str,
+    result: CallResult<'_>,
+    came: Option<Item<'_>>,
+    manner: Manner,
+) -> Judged {
     let tool = &bond.tool;
     let promised = tool.reply.as_deref();
-    let carried = match (&tool.routine, result.structured) {
+    let carried = match (&tool.routine, came) {
         (Some(routine), Some(structured))
             if tool.mode == Mode::Enforce && !routine.source().reply.is_empty() =>
         {
@@ -147,12 +194,12 @@ fn complete(bond: &Bond, text: &str, result: CallResult<'_>, manner: Manner) -> 
     let sampled = |bytes: &[u8]| manner.sampled.then(|| Bytes::copy_from_slice(bytes));
     let mended = match carried {
         None => None,
-        Some(Err(violation)) => Some(Err(vec![violation])),
+        Some(Err(violation)) => Some(Err(Broken { violations: vec![violation], mended: None })),
         // Nothing to mend: the bytes that came are judged.
-        Some(Ok(out)) if result.structured.is_some_and(|came| came.raw().as_bytes() == out) => None,
+        Some(Ok(out)) if came.is_some_and(|came| came.raw().as_bytes() == out) => None,
         Some(Ok(out)) => Some(match held(promised, &out, manner.limits) {
             Ok(()) => Ok(out),
-            Err(violations) => Err(violations),
+            Err(violations) => Err(Broken { violations, mended: Some(out) }),
         }),
     };
     if let Some(Ok(out)) = mended {
@@ -167,7 +214,7 @@ fn complete(bond: &Bond, text: &str, result: CallResult<'_>, manner: Manner) -> 
         structured: structured.and_then(|came| sampled(came.raw().as_bytes())),
         ..Judged::plain(Finding::Kept)
     };
-    let broken = match (promised, result.structured) {
+    let violations = match (promised, came) {
         // A reply in the old shape needs no routine: a peer that is rolled out has both for a while.
         (Some(promised), Some(came)) if promised.admits(came) => return kept(Some(came)),
         (None, came) if mended.is_none() => return kept(came),
@@ -175,11 +222,13 @@ fn complete(bond: &Bond, text: &str, result: CallResult<'_>, manner: Manner) -> 
         (Some(_), None) => vec![absent()],
         (None, _) => Vec::new(),
     };
-    let violations = match mended {
-        Some(Err(violations)) => violations,
-        Some(Ok(_)) | None => broken,
+    let broken = match mended {
+        Some(Err(broken)) => broken,
+        Some(Ok(_)) | None => Broken { violations, mended: None },
     };
-    Judged::plain(Finding::Broken(violations))
+    let told = came.map(Item::raw).filter(|came| came.len() <= BROKEN_BYTES_MAX);
+    let structured = told.map(|came| Bytes::copy_from_slice(came.as_bytes()));
+    Judged { structured, ..Judged::plain(Finding::Broken(broken)) }
 }
 
 fn held(promised: Option<&Schema>, text: &[u8], limits: Limits) -> Result<(), Vec<Violation>> {

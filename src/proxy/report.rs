@@ -86,6 +86,8 @@ pub(super) fn call(call: &Call, ended: Ended) -> bool {
         structured: ended.structured,
     });
     let signals = named || ended.rejection.is_some() || !ended.violations.is_empty();
+    let foretold = !ended.violations.is_empty()
+        && ended.violations.iter().all(|violation| tool.names_as_gone(violation));
     let acted_as = (signals || sample.is_some()).then(|| caller(&call.headers, &call.envelope));
     let mapped = call.asked.as_ref().is_some_and(|asked| asked.mapped);
     // A fault counts once against the routine that it went through.
@@ -99,6 +101,7 @@ pub(super) fn call(call: &Call, ended: Ended) -> bool {
         upstream_micros: call.times.upstream,
         reply_digest: ended.digest,
         violations: ended.violations,
+        foretold,
         rejection: ended.rejection,
         held: ended.held,
         first_kept: ended.held_promise && tool.mark_kept(),

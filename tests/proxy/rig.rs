@@ -421,6 +421,8 @@ pub(crate) fn tool() -> ToolBinding {
         revision: 1,
         kept: AtomicBool::new(true),
         sampler: Some(Sampler::default()),
+        inferred: None,
+        reported: None,
     }
 }
 

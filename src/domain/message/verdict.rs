@@ -135,4 +135,8 @@ pub struct VerdictNote {
     pub executed: Executed,
     /// Promised pointers that the reply lacks (waived replies of calls that ran).
     pub missing: Vec<String>,
+    /// Promised pointers where something else stands than was promised (as `missing`).
+    pub changed: Vec<String>,
+    /// How many samples the terms rest on, where they were inferred and not declared.
+    pub inferred: Option<u64>,
 }

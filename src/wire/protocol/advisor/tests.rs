@@ -464,6 +464,7 @@ fn what_the_grammar_admits_is_a_routine() {
         ],
         "reply": [],
         "errors": [],
+        "gone": [],
     });
     assert_eq!(strict.violations_value(&answer), []);
     ToolRoutine::deserialize(&answer).unwrap();

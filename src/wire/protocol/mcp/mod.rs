@@ -21,6 +21,7 @@ pub use headers::{METHOD, Mirror, NAME, SESSION, VERSION, check, derive, encode}
 pub use recoded::recoded;
 pub use refusal::{Blame, Refusal, Refused, Row};
 pub use reply::{
-    CallResult, Incoming, Reply, ResultType, equal, incoming, looks_like_rejection, rewritten,
+    CallResult, Incoming, Reply, ResultType, equal, incoming, looks_like_rejection,
+    may_be_document, rewritten, sole_text,
 };
 pub use verdict::KEY as VERDICT_KEY;

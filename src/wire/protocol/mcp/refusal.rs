@@ -158,6 +158,8 @@ impl Refused {
             code,
             executed,
             missing: Vec::new(),
+            changed: Vec::new(),
+            inferred: None,
         };
         Self { why, note }
     }

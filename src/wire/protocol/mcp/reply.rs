@@ -183,8 +183,24 @@ pub(super) fn text_of(block: Item<'_>) -> Option<std::borrow::Cow<'_, str>> {
     block.get("text")?.as_str()
 }
 
-/// Writes the reply with what changed in it: `structuredContent` replaced, each text block that was
-/// its mirror with it, and the verdict in `_meta`. All else leaves as the bytes that came.
+/// The text of a result whose whole content is one text block.
+#[must_use]
+pub fn sole_text(found: CallResult<'_>) -> Option<Item<'_>> {
+    let mut blocks = found.result.get("content")?.items();
+    let block = blocks.next().filter(|_| blocks.next().is_none())?;
+    let text = block.get("text")?;
+    (block.get("type")?.as_str()? == "text" && text.kind() == Kind::String).then_some(text)
+}
+
+/// Whether a text can be a document of its own: scalars that a text happens to spell are none.
+#[must_use]
+pub fn may_be_document(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '['])
+}
+
+/// Writes the reply with what changed in it: its document replaced (`structuredContent` and each text
+/// block that was its mirror; without it, the only text), and the verdict in `_meta`. All else leaves
+/// as the bytes that came.
 #[must_use]
 pub fn rewritten(
     text: &str,
@@ -202,6 +218,11 @@ pub fn rewritten(
                 edits.push((span, quoted));
             }
         }
+    }
+    if let (Some(new), None, Some(old)) = (structured, found.structured, sole_text(found)) {
+        let mut quoted = Vec::new();
+        quote(&String::from_utf8_lossy(new), &mut quoted);
+        edits.push((old.span(), quoted));
     }
     if let Some(note) = note {
         edits.push(meta_edit(found.result, note));

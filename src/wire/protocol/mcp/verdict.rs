@@ -25,5 +25,11 @@ pub(super) fn value(note: &VerdictNote) -> Value {
     if !note.missing.is_empty() {
         told["missing"] = json!(note.missing);
     }
+    if !note.changed.is_empty() {
+        told["changed"] = json!(note.changed);
+    }
+    if let Some(samples) = note.inferred {
+        told["terms"] = json!({ "source": "inferred", "samples": samples });
+    }
     told
 }
