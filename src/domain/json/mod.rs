@@ -26,6 +26,7 @@ pub use judged::{
     Court, FuelSpent, InPlace, Judged, JudgedArray, JudgedItems, JudgedMembers, JudgedNumber,
     JudgedObject,
 };
+pub use keys::Name;
 pub use node::Kind;
 pub use scan::{Limits, ParseError, ParseFault};
 pub use splice::{Edit, quote, splice};
