@@ -118,6 +118,27 @@ fn names<'v>(tools: impl IntoIterator<Item = &'v Value>) -> BTreeSet<&'v str> {
 }
 
 #[test]
+fn a_silent_reshape_is_mended_as_far_as_it_goes() {
+    let (text, artifacts) = told("reshape");
+    let first = &artifacts["2-first.json"];
+    let document = first["document"].as_object().unwrap();
+    let names: Vec<&String> = document.keys().collect();
+    assert_eq!(names, ["id", "url", "html_url", "number"], "{first}");
+    assert_eq!(document["number"], json!(21), "{first}");
+    assert_eq!(document["html_url"], json!("https://example.com/octo/app0/issues/21"), "{first}");
+    let verdict = &first["verdict"];
+    assert_eq!(verdict["missing"], json!(["/state", "/title"]), "{verdict}");
+    assert_eq!(verdict["terms"]["source"], "inferred", "{verdict}");
+    let events = artifacts["4-events.json"].as_array().unwrap();
+    assert_eq!((events.len(), &events[0]["sensor"]), (1, &json!("inferred_reply")), "{events:?}");
+    let ops = artifacts["5-routine.json"]["create_issue"]["reply"].as_array().unwrap();
+    assert_eq!(ops.len(), 2, "{ops:?}");
+    for line in ["Replies carried over: 20 of 20, as v1.1.0", "Issues opened twice: 0"] {
+        assert!(text.lines().any(|told| told == line), "no {line:?} in {text}");
+    }
+}
+
+#[test]
 fn eight_issue_tools_become_three_and_no_read_fails() {
     let (text, artifacts) = told("consolidation");
     let of = |reads: bool| -> BTreeSet<&str> {

@@ -350,6 +350,8 @@ pub(super) enum Scenario {
     Flights,
     /// Eight issue tools become three: reads heal by themselves, writes wait for one approval
     Consolidation,
+    /// A tool answers less than before: what can be found is mended, what is gone is named
+    Reshape,
 }
 
 #[derive(Args, Debug)]

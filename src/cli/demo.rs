@@ -31,6 +31,11 @@ pub(super) fn demo(options: &Demo, screen: &Screen) -> Result<Answer, Failure> {
             write(dir, account.artifacts())?;
             Ok(told(&account, screen))
         }
+        Scenario::Reshape => {
+            let account = played(demo::play_reshape(clock, &mut tell))?;
+            write(dir, account.artifacts())?;
+            Ok(told(&account, screen))
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //!   stage:  rmcp client(s) ──► a real sidecar ──► rmcp server, all on loopback sockets
 //!   flights         one tool changes; observed, then enforced and healed
 //!   consolidation   eight tools become three: reads heal by themselves, writes wait for a person
+//!   reshape         a tool answers less than before: what can be found is mended, the rest is named
 //! ```
 //!
 //! What every story needs stands in `stage` (server, sidecar, how they end), `agent` (a client) and
@@ -15,9 +16,11 @@ mod account;
 mod agent;
 mod consolidation;
 mod flights;
+mod reshape;
 mod stage;
 
 pub use account::Account;
 pub use consolidation::play as play_consolidation;
 pub use flights::{Phase, Report, play};
+pub use reshape::play as play_reshape;
 pub use stage::DemoError;
