@@ -114,6 +114,7 @@ impl Screen {
     }
 
     /// Whether a person reads standard output on a terminal.
+    #[cfg(feature = "demo")]
     pub(super) fn is_shown() -> bool {
         std::io::stdout().is_terminal()
     }

@@ -8,7 +8,7 @@ use http::{Response, StatusCode};
 use super::call::Call;
 use super::degrade::refuse;
 use super::events::Events;
-use super::forward::{self, is_event_stream};
+use super::forward;
 use super::mend::Outgoing;
 use super::relay::executed;
 use super::release::forget_body;
@@ -20,6 +20,7 @@ use crate::wire::protocol::mcp::{Refusal, Refused};
 use crate::wire::transport::body::Body;
 use crate::wire::transport::budget::{BodyPermit, CollectError};
 use crate::wire::transport::decode::DecodeError;
+use crate::wire::transport::upstream::is_event_stream;
 
 /// An answer as it came.
 #[derive(Debug)]

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use http::Response;
 
-use super::forward::is_event_stream;
 use super::release::forget_body;
 use crate::wire::transport::body::Body;
 use crate::wire::transport::sse::{Event, Splitter, replace_data};
+use crate::wire::transport::upstream::is_event_stream;
 
 /// The events of one answer.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use crate::wire::transport::body::Body;
 use crate::wire::transport::budget::{Collected, collect};
 use crate::wire::transport::decode::{DecodeError, decode};
 use crate::wire::transport::sse::Splitter;
-use crate::wire::transport::upstream::SendError;
+use crate::wire::transport::upstream::{SendError, is_event_stream};
 
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
@@ -147,11 +147,4 @@ pub(super) fn result_digest(lane: &Lane, text: &[u8]) -> Option<Digest> {
         let root = tape.read(text, lane.settings().document).ok()?.root();
         root.get("result").map(Item::raw).map(|result| Digest::of(result.as_bytes()))
     })
-}
-
-/// Whether a body is an event stream.
-pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("text/event-stream")
 }

@@ -8,7 +8,7 @@ use http::Response;
 use super::admit::Exchange;
 use super::bind::InForce;
 use super::events::through;
-use super::forward::{self, is_event_stream};
+use super::forward;
 use super::gateway::Lane;
 use super::principal::caller;
 use super::relay::unreachable;
@@ -21,6 +21,7 @@ use crate::domain::policy::Caller;
 use crate::live::{ListingFact, ObservationKind};
 use crate::wire::protocol::mcp::Envelope;
 use crate::wire::transport::body::Body;
+use crate::wire::transport::upstream::is_event_stream;
 
 /// A list that may change with the next heal is not cached for longer than this.
 const LONGEST_TTL_MS: i64 = 60_000;

@@ -6,12 +6,13 @@ use http::header::{HeaderMap, HeaderValue};
 
 use super::admit::Exchange;
 use super::events::through;
-use super::forward::{self, is_event_stream, result_digest};
+use super::forward::{self, result_digest};
 use super::gateway::Lane;
 use super::relay::unreachable;
 use super::release;
 use crate::wire::protocol::mcp::{Envelope, SESSION};
 use crate::wire::transport::body::Body;
+use crate::wire::transport::upstream::is_event_stream;
 
 /// What a handshake leaves behind.
 struct Opening {

@@ -5,7 +5,7 @@ use http::{Method as HttpMethod, Response, StatusCode};
 
 use super::admit::{Arrival, Exchange};
 use super::bind;
-use super::forward::{self, is_event_stream};
+use super::forward;
 use super::gateway::Lane;
 use super::release;
 use super::report;
@@ -13,7 +13,7 @@ use crate::domain::message::{Era, Executed};
 use crate::live::ObservationKind;
 use crate::wire::protocol::mcp::{Envelope, Method, Refusal, Refused};
 use crate::wire::transport::body::Body;
-use crate::wire::transport::upstream::{SendError, Sent};
+use crate::wire::transport::upstream::{SendError, Sent, is_event_stream};
 
 const CHANGED: &[u8] = b"notifications/tools/list_changed";
 

@@ -168,12 +168,13 @@ impl Upstream {
     }
 }
 
-/// Whether these headers announce an event stream.
+/// Whether these headers announce an event stream, whatever parameters follow the media type
+/// (RFC 9110, section 8.3.1).
 #[must_use]
 pub fn is_event_stream(headers: &HeaderMap) -> bool {
-    const KIND: &[u8] = b"text/event-stream";
     let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    kind.get(..KIND.len()).is_some_and(|start| start.eq_ignore_ascii_case(KIND))
+    let end = kind.iter().position(|byte| *byte == b';').unwrap_or(kind.len());
+    kind[..end].trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
 }
 
 #[cfg(test)]

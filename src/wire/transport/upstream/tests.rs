@@ -3,13 +3,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Request, Response, Version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::{Endpoint, EndpointError, SendError, Sent, Settings, Upstream};
+use super::{Endpoint, EndpointError, SendError, Sent, Settings, Upstream, is_event_stream};
 use crate::wire::transport::body::{Body, BodyError};
 use crate::wire::transport::loopback::{serve, serve_with, settings, upstream, whole};
 use crate::wire::transport::server::TlsFiles;
@@ -327,4 +327,23 @@ fn a_url_that_cannot_be_dialled_says_why() {
     }
     let bundle = Settings { authorities: Some("/nonexistent".into()), ..Settings::default() };
     assert!(matches!(Endpoint::new("https://h/", bundle), Err(EndpointError::Tls(_))));
+}
+
+#[test]
+fn an_event_stream_is_told_by_its_media_type_alone() {
+    let rows = [
+        ("text/event-stream", true),
+        ("Text/Event-Stream;charset=utf-8", true),
+        (" text/event-stream ; x=\"a;b\"", true),
+        ("text/event-streams", false),
+        ("text/event-stream+json", false),
+        ("application/json", false),
+        ("", false),
+    ];
+    for (kind, expected) in rows {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        assert_eq!(is_event_stream(&headers), expected, "{kind:?}");
+    }
+    assert!(!is_event_stream(&HeaderMap::new()));
 }
