@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use super::{Candidate, Origin};
 use crate::domain::contract::{Surface, Tool};
-use crate::domain::drift::normal::{admitted, normal, properties};
+use crate::domain::drift::normal::{admitted, normal, properties, types, values};
 use crate::domain::drift::words::{Effect, effect, words};
 use crate::domain::routine::{CaseArm, Op, ToolRoutine};
 use fields::{Carried, Side, carry};
@@ -88,8 +88,9 @@ fn candidate(tool: &Tool, now: &Tool, successor: Successor) -> Option<Candidate>
     if call.is_none() && guards && reply.ops.is_empty() {
         return None;
     }
-    let pages = reads(tool) && reads(now) && ops.iter().all(|op| refuses_a_cursor(op, &promised));
-    if call.is_none() && !useful && !pages && reply.ops.is_empty() {
+    let beside = |op: &Op| refuses_a_cursor(op, &promised) || refuses_a_reason(op, &promised);
+    let same = reads(tool) && reads(now) && ops.iter().all(beside);
+    if call.is_none() && !useful && !same && reply.ops.is_empty() {
         open.push("every call is carried over as it is, or refused: nothing is mapped".to_owned());
     }
     let routine = ToolRoutine { call, request: ops, reply: reply.ops, ..ToolRoutine::default() };
@@ -102,17 +103,33 @@ fn candidate(tool: &Tool, now: &Tool, successor: Successor) -> Option<Candidate>
     })
 }
 
+/// The argument that an operation refuses altogether: its name and schema.
+fn refused<'p>(op: &Op, promised: &'p Value) -> Option<(&'p String, &'p Value)> {
+    let Op::RefuseIf { at, not_one_of: None, .. } = op else { return None };
+    let name = at.last().filter(|_| at.count() == 1)?.decoded().into_owned();
+    properties(promised).find(|(known, _)| **known == name)
+}
+
 /// Whether an operation only refuses a place in a listing that the peer pages in another way now: a call
 /// without one begins at the first page, as it did.
 fn refuses_a_cursor(op: &Op, promised: &Value) -> bool {
-    let Op::RefuseIf { at, not_one_of: None, .. } = op else { return false };
-    let name = at.last().map(|token| token.decoded().into_owned()).unwrap_or_default();
-    let schema = properties(promised).find(|(known, _)| **known == name).map(|(_, schema)| schema);
-    let text = schema.and_then(|it| it.get("description")).and_then(Value::as_str);
-    let said = words(text.unwrap_or_default());
-    at.count() == 1
-        && (words(&name).iter().any(|word| word == "cursor")
-            || said.iter().any(|word| matches!(word.as_str(), "cursor" | "pagination")))
+    refused(op, promised).is_some_and(|(name, schema)| {
+        let text = schema.get("description").and_then(Value::as_str).unwrap_or_default();
+        words(name).iter().any(|word| word == "cursor")
+            || words(text).iter().any(|word| matches!(word.as_str(), "cursor" | "pagination"))
+    })
+}
+
+/// Whether an operation only refuses free text that tells why a call is made: what a tool that looks
+/// finds does not depend on it, so a call without one means what it meant.
+fn refuses_a_reason(op: &Op, promised: &Value) -> bool {
+    const WHY: [&str; 4] = ["justification", "purpose", "rationale", "reason"];
+    refused(op, promised).is_some_and(|(name, schema)| {
+        let text = types(schema).is_some_and(|types| types.contains("string"));
+        let words = words(name);
+        let why = matches!(words.as_slice(), [word] if WHY.contains(&word.as_str()));
+        why && text && values(schema).is_none()
+    })
 }
 
 /// Calls that use an argument which the tool no longer takes go where the argument is taken still: to

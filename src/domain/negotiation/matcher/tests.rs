@@ -53,6 +53,26 @@ fn a_required_value_that_only_the_caller_knows_is_not_invented() {
 }
 
 #[test]
+fn why_a_call_is_made_is_no_part_of_what_is_found() {
+    let held = |tool_name: &str, argument: &str, schema: Value| {
+        let old =
+            tool(tool_name, &json!({"room": {"type": "string"}, argument: schema}), &["room"]);
+        let new = tool(tool_name, &json!({"room": {"type": "string"}}), &["room"]);
+        let made = proposed(old, new);
+        let refused = format!("/{argument}");
+        assert_eq!(json!(made[0].routine.request)[0]["at"], refused);
+        !made[0].open.is_empty()
+    };
+    let text = || json!({"type": "string"});
+    assert!(!held("get_booking", "reason", text()));
+    // It may choose what is found, or a change may depend on it.
+    assert!(held("get_booking", "floor", text()));
+    assert!(held("get_booking", "cancel_reason", text()));
+    assert!(held("get_booking", "reason", json!({"enum": ["left", "ill"]})));
+    assert!(held("cancel_booking", "reason", text()));
+}
+
+#[test]
 fn a_merged_tool_is_called_by_the_discriminator_that_says_its_name() {
     let room = json!({"room": {"type": "string"}});
     let old = tool("list_bookings", &room, &["room"]);
