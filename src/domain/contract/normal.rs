@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::json::canonical;
 
-/// Nodes that inlining may make; what is beyond stays a `$ref`, which is right, only less plain.
-const MOST_NODES: usize = 20_000;
+/// Schemas that inlining may make; what is beyond stays a `$ref`, which is right, only less plain. What
+/// is larger the cost gate would not let through anyway.
+const MOST_NODES: usize = 4_000;
 /// Depth up to which a `$ref` is inlined, so that what walks the result never runs out of stack.
 const DEEPEST: usize = 64;
 

@@ -21,25 +21,38 @@ const NOISE: &[&str] = &[
     "markdownDescription",
     "nullable",
 ];
-/// Nodes that inlining may make; what lies beyond stays a reference.
-const BUDGET: usize = 20_000;
+/// Nodes that inlining may make; what lies beyond stays a reference, and the definitions stay with it.
+const BUDGET: usize = 3_000;
 /// Schemas inside one another.
 const DEPTH: usize = 48;
 /// The largest integer that JSON numbers of JavaScript hold exactly: tools write it for "no bound".
 const SAFE: f64 = 9_007_199_254_740_991.0;
 
 /// The schema in its normal spelling. Local references (`#/…`) are inlined while the budget lasts; a
-/// reference that turns in a circle stays as it is.
+/// reference that turns in a circle stays as it is. Where one is left for want of budget the
+/// definitions stay as they were written: what changed in them must not be missed.
 #[must_use]
 pub fn normal(schema: &Value) -> Value {
-    let mut inliner = Inliner { root: schema, left: BUDGET, open: Vec::new() };
-    inliner.node(schema, 0)
+    let mut inliner = Inliner { root: schema, left: BUDGET, open: Vec::new(), cut: false };
+    let mut made = inliner.node(schema, 0);
+    if inliner.cut
+        && let Some(made) = made.as_object_mut()
+    {
+        for name in ["$defs", "definitions"] {
+            if let Some(known) = schema.get(name) {
+                made.insert(name.to_owned(), known.clone());
+            }
+        }
+    }
+    made
 }
 
 struct Inliner<'s> {
     root: &'s Value,
     left: usize,
     open: Vec<&'s str>,
+    /// Whether something stays as it was written, for want of budget or depth.
+    cut: bool,
 }
 
 impl<'s> Inliner<'s> {
@@ -51,6 +64,7 @@ impl<'s> Inliner<'s> {
             other => return other.clone(),
         };
         if depth > DEPTH || self.left == 0 {
+            self.cut = true;
             return node.clone();
         }
         self.left -= 1;
@@ -514,5 +528,20 @@ mod tests {
                           "$ref": "#/$defs/T"});
         let made = normal(&tree);
         assert_eq!(made["properties"]["next"]["$ref"], json!("#/$defs/T"));
+    }
+
+    #[test]
+    fn what_is_too_large_to_inline_is_not_missed() {
+        let doubling = |last: &str| {
+            let mut all = Map::new();
+            for level in 0..20 {
+                let next = json!({"$ref": format!("#/$defs/L{}", level + 1)});
+                all.insert(format!("L{level}"), json!({"properties": {"a": next, "b": next}}));
+            }
+            all.insert("L20".to_owned(), json!({ "type": last }));
+            json!({"$ref": "#/$defs/L0", "$defs": all})
+        };
+        assert_eq!(normal(&doubling("string")), normal(&doubling("string")));
+        assert_ne!(normal(&doubling("string")), normal(&doubling("integer")));
     }
 }

@@ -103,9 +103,10 @@ impl Collected {
 
 fn gone(tool: &Tool, old: &Surface, new: &Surface, all: &mut Collected) {
     let about = About { tool: tool.name(), face: Face::Surface, pointer: "" };
-    let heir = new.tools.iter().filter(|now| old.tool(now.name()).is_none()).find(|now| {
+    let heir = new.tools.iter().find(|now| {
         !tool.description().is_empty()
             && tool.description() == now.description()
+            && old.tool(now.name()).is_none()
             && faces(tool).iter().zip(&faces(now)).all(|(one, other)| same_shape(one, other))
     });
     let (kind, message) = match heir {
