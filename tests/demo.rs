@@ -152,6 +152,16 @@ fn eight_issue_tools_become_three_and_no_read_fails() {
     assert_eq!(names(waiting.iter().map(|it| &it["tool"])), of(false));
     assert!(waiting.iter().all(|it| !it["held_by"].as_array().unwrap().is_empty()), "{waiting:?}");
 
+    let [approval] = artifacts["5-approval.json"].as_array().unwrap().as_slice() else {
+        panic!("one approval: {}", artifacts["5-approval.json"])
+    };
+    assert_eq!(names(approval["tools"].as_array().unwrap()), of(false));
+    let versions = summary["versions"].as_array().unwrap();
+    let minor = |at: usize| -> u64 {
+        versions[at].as_str().unwrap().split('.').nth(1).unwrap().parse().unwrap()
+    };
+    assert!(minor(0) == 0 && minor(0) < minor(1) && minor(1) < minor(2), "{versions:?}");
+
     // Each call arrived as the call that means the same, with all that the agent gave.
     let carried = artifacts["7-carried.json"].as_array().unwrap();
     for (old, new, method, _) in CONSOLIDATED {
@@ -182,6 +192,7 @@ fn eight_issue_tools_become_three_and_no_read_fails() {
     }
     for line in [
         "8 tools became 3: issue_read, issue_write, sub_issue_write; 3 stayed",
+        "Approvals: 1",
         "Failed reads: 0",
         "Writes that reached the server before the approval: 0",
     ] {

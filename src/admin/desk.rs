@@ -182,12 +182,18 @@ impl Desk {
                 }
                 Ok(json_of(&why))
             }
-            ["approvals"] => Ok(json_of(&json!({ "approvals": control.approvals() }))),
+            ["approvals"] => {
+                let (approvals, bundles) = (control.approvals(), control.bundles());
+                Ok(json_of(&json!({ "approvals": approvals, "bundles": bundles })))
+            }
             ["approvals", id] => {
                 let id = digest(id)?;
-                let waiting = control.approvals().into_iter().find(|waiting| waiting.id == id);
-                let waiting = waiting.ok_or_else(|| HandleError::NoProposal(id.to_string()))?;
-                Ok(json_of(&waiting))
+                if let Some(bundle) = control.bundle(id) {
+                    return Ok(json_of(&bundle));
+                }
+                let shown = control.approval(id);
+                let shown = shown.ok_or_else(|| HandleError::NoProposal(id.to_string()))?;
+                Ok(json_of(&shown))
             }
             ["ledger", "tail"] => {
                 let records = control.ledger_tail(limit(query)?).await?;

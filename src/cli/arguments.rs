@@ -264,22 +264,22 @@ pub(super) struct Why {
 pub(super) enum Approvals {
     /// What waits.
     List(Admin),
-    /// One proposal with all that is needed to decide.
+    /// One proposal, or a bundle of them, with all that is needed to decide.
     Show {
-        /// Its id.
+        /// Its id, as `list` tells it.
         id: String,
         #[command(flatten)]
         admin: Admin,
     },
-    /// Let a proposal go live.
+    /// Let a proposal go live, or all of a bundle as one version.
     Approve(Decision),
-    /// Bar a proposal and dismiss its event.
+    /// Bar a proposal, or each of a bundle, and dismiss its event.
     Deny(Decision),
 }
 
 #[derive(Args, Debug)]
 pub(super) struct Decision {
-    /// The proposal's id; a decision is bound to exactly what it names.
+    /// The id of a proposal or a bundle; a decision is bound to exactly what it names.
     pub(super) id: String,
     /// Why, for the ledger.
     #[arg(long, value_name = "TEXT", default_value = "")]

@@ -52,6 +52,26 @@ pub(super) fn toned(tone: Tone, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
+/// A stranger's text with what would not be seen on a screen, or would change how the rest is seen,
+/// written out.
+pub(super) fn visible(text: &str) -> String {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c,
+                '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
+    };
+    let mut seen = String::with_capacity(text.len());
+    for c in text.chars() {
+        if hidden(c) {
+            seen.extend(c.escape_unicode());
+        } else {
+            seen.push(c);
+        }
+    }
+    seen
+}
+
 impl Screen {
     pub(super) const fn new(json: bool) -> Self {
         Self { json }
@@ -127,5 +147,16 @@ impl Screen {
     /// Whether stderr wants colours.
     pub(super) fn wants_colours() -> bool {
         anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_not_be_seen_is_written_out() {
+        let text = "a\u{1b}[2J\u{202e}b\u{200b}\u{e0041}é\u{9b}1m";
+        assert_eq!(visible(text), r"a\u{1b}[2J\u{202e}b\u{200b}\u{e0041}é\u{9b}1m");
     }
 }

@@ -11,11 +11,11 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::advisor::Panel;
+use super::approvals::Waiting;
 use super::bindings::{RoutineCache, Shown};
 use super::chain::Chain;
 use super::events::Events;
 use super::handle::{Answer, Command, PeerView};
-use super::heal::Waiting;
 use super::intake::Recovered;
 use super::laps::Laps;
 use super::learn::Learning;

@@ -9,7 +9,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::advisor::Panel;
 use super::lag::Lag;
 use super::scribe::Scribe;
-use super::status::{ApprovalStatus, PeerStatus, Status, Why};
+use super::status::{
+    ApprovalShown, ApprovalStatus, BundleShown, BundleStatus, PeerStatus, Status, Why,
+};
 use crate::domain::drift::DriftEvent;
 use crate::domain::evidence::{Graph, Record};
 use crate::domain::message::{Digest, PeerId};
@@ -37,7 +39,9 @@ pub enum HandleError {
     #[error("no peer named {0}; `stipula status` lists them")]
     NoPeer(String),
     /// No such proposal, or it no longer waits.
-    #[error("no proposal {0} is waiting; `stipula approvals list` lists them")]
+    #[error(
+        "no proposal {0} is waiting, as it is or any more; `stipula approvals list` tells what waits"
+    )]
     NoProposal(String),
     /// There is nowhere to go back to.
     #[error("{0}")]
@@ -105,6 +109,26 @@ impl Handle {
         self.views().flat_map(|view| view.status.waiting.clone()).collect()
     }
 
+    /// What waits as one: everything that waits for a peer, where that is more than one proposal.
+    #[must_use]
+    pub fn bundles(&self) -> Vec<BundleStatus> {
+        self.views().filter_map(|view| view.status.bundle.clone()).collect()
+    }
+
+    /// One proposal that waits, with all that is needed to decide.
+    #[must_use]
+    pub fn approval(&self, id: Digest) -> Option<ApprovalShown> {
+        self.approvals().into_iter().find(|waiting| waiting.id == id).map(ApprovalShown::of)
+    }
+
+    /// One bundle that waits, with all that is needed to decide.
+    #[must_use]
+    pub fn bundle(&self, id: Digest) -> Option<BundleShown> {
+        let status = self.bundles().into_iter().find(|bundle| bundle.id == id)?;
+        let inside = self.approvals().into_iter().filter(|waiting| waiting.bundle == Some(id));
+        Some(BundleShown { shown: inside.map(ApprovalShown::of).collect(), status })
+    }
+
     /// Why something is as it is: the records that led to the newest one about `name` (the id of a
     /// record, an event or a contract, or the hash of a contract or a proposal), first cause first.
     ///
@@ -127,19 +151,20 @@ impl Handle {
         Ok(self.scribe.tail(limit).await?)
     }
 
-    /// Approves a proposal by its hash; a changed proposal has another hash and needs a new approval.
+    /// Approves a proposal by its hash, or a bundle by its id, which is sealed as one version; what has
+    /// changed has another hash and needs a new approval.
     ///
     /// # Errors
-    /// Where no such proposal waits, or the store refuses.
+    /// Where nothing of that id waits, it changed meanwhile, or the store refuses.
     pub async fn approve(&self, id: Digest, reason: String) -> Result<String, HandleError> {
         let peer = self.peer_of(id)?;
         self.ask(&peer, |answer| Command::Approve { hash: id, reason, answer }).await
     }
 
-    /// Denies a proposal: its hash is barred and its event dismissed.
+    /// Denies a proposal, or each in a bundle: its hash is barred and its event dismissed.
     ///
     /// # Errors
-    /// Where no such proposal waits.
+    /// Where nothing of that id waits.
     pub async fn deny(&self, id: Digest, reason: String) -> Result<String, HandleError> {
         let peer = self.peer_of(id)?;
         self.ask(&peer, |answer| Command::Deny { hash: id, reason, answer }).await
@@ -198,12 +223,14 @@ impl Handle {
         self.lines.values().filter_map(|line| line.view.load_full())
     }
 
-    fn peer_of(&self, hash: Digest) -> Result<PeerId, HandleError> {
-        self.approvals()
-            .into_iter()
-            .find(|waiting| waiting.id == hash)
-            .map(|waiting| waiting.peer)
-            .ok_or_else(|| HandleError::NoProposal(hash.to_string()))
+    fn peer_of(&self, id: Digest) -> Result<PeerId, HandleError> {
+        let one = self.views().find(|view| {
+            let bundle = view.status.bundle.as_ref();
+            bundle.is_some_and(|bundle| bundle.id == id)
+                || view.status.waiting.iter().any(|waiting| waiting.id == id)
+        });
+        let one = one.ok_or_else(|| HandleError::NoProposal(id.to_string()))?;
+        Ok(one.status.peer.clone())
     }
 
     async fn ask(

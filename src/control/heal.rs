@@ -5,6 +5,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::actor::Peer;
+use super::approvals::Waiting;
 use super::events::{Events, Seen};
 use super::handle::HandleError;
 use super::negotiate::promise_of;
@@ -18,23 +19,15 @@ use crate::domain::drift::{
     Change, DriftEvent, EventState, Outlook, Sighting, Signal, classify, clean_text, diff,
 };
 use crate::domain::evidence::{Record, RecordBody, RecordId};
-use crate::domain::message::{Digest, ToolName, UnixMillis};
+use crate::domain::message::{Digest, ToolName};
 use crate::domain::negotiation::{Origin, Proposal, effectively_read_only, propose};
-use crate::domain::patch::{Approval, Approved, Proposed};
+use crate::domain::patch::{Approved, Proposed};
 use crate::domain::policy::Caller;
 use crate::domain::routine::RoutineDoc;
 use crate::live::{Mode, ToolState};
 use crate::telemetry::NegotiationResult;
 
 use super::settings::Adopt;
-
-/// A proposal that waits for a person.
-#[derive(Clone, Debug)]
-pub(super) struct Waiting {
-    pub(super) proposal: Proposal,
-    pub(super) drift_id: Uuid,
-    pub(super) at: UnixMillis,
-}
 
 /// A tool that a new version will carry over, with the event that it ends.
 pub(super) struct Patch {
@@ -238,12 +231,10 @@ impl Peer {
 
     /// A proposal that the gate held stands in the queue.
     fn queue(&mut self, proposal: Proposal, hash: Digest, drift_id: Uuid, pass: &mut Pass) {
-        let tool = proposal.tool.clone();
         let body = RecordBody::Proposed { drift_id, hash, proposal: Box::new(proposal.clone()) };
         pass.records.push(self.shared.scribe.record(self.id(), body));
         self.count_negotiation(proposal.origin, NegotiationResult::Waiting);
-        self.waiting.retain(|_, waiting| waiting.proposal.tool != tool);
-        self.waiting.insert(hash, Waiting { proposal, drift_id, at: self.shared.clock.now() });
+        self.stand(hash, Waiting { proposal, drift_id, at: self.shared.clock.now() });
     }
 
     /// A tool whose proposal stands in the queue is not called until a person has decided.
@@ -489,7 +480,8 @@ impl Peer {
         let whole = routine.is_none_or(|routine| routine.gone.is_empty());
         self.set_state(&tool, ToolState::Sound);
         let by = approved.by().to_owned();
-        self.waiting.retain(|_, waiting| waiting.proposal.tool != tool);
+        self.waiting.remove(&approved.hash());
+        self.leave_queue(&tool);
         self.going_live.push((tool.clone(), approved.seal(sealed.hash), by, since));
         let by = sealed.hash.to_string();
         // As long as a part of the promise is gone, the event stays open.
@@ -500,45 +492,6 @@ impl Peer {
         if let Some(life) = self.tools.get_mut(tool.as_str()) {
             life.judged = None;
         }
-    }
-
-    /// A person approved a proposal that waits: it is sealed on top of the head of now.
-    pub(super) async fn approve(
-        &mut self,
-        hash: Digest,
-        reason: &str,
-    ) -> Result<String, HandleError> {
-        let waiting = self
-            .waiting
-            .get(&hash)
-            .cloned()
-            .ok_or_else(|| HandleError::NoProposal(hash.to_string()))?;
-        let (Some(head), Some(offer)) = (self.chain.head().cloned(), self.offer.clone()) else {
-            return Err(HandleError::Refused("the peer's surface is not known yet".to_owned()));
-        };
-        let by = format!("a person: {reason}");
-        let approved = Proposed::new(waiting.proposal.clone(), hash)
-            .prove()
-            .map_err(|withdrawn| HandleError::Refused(withdrawn.reason))?
-            .approve(Approval { hash, by: by.clone() })
-            .map_err(|stopped| HandleError::Refused(stopped.to_string()))?;
-        let tool = waiting.proposal.tool.clone();
-        let decision = "approved".to_owned();
-        let body = RecordBody::Decided { proposal: hash, decision, reason: by };
-        let decided = self.shared.scribe.record(self.id(), body);
-        let cause = Some(decided.id);
-        let patch = Patch { tool: tool.clone(), approved, drift_id: waiting.drift_id };
-        let patches = [patch];
-        let draft =
-            self.draft(&head, &offer, &patches, &[], Vec::new(), &waiting.drift_id.to_string());
-        let sealed = self.seal_and_move(draft, "heal", cause, vec![decided]).await?;
-        // What a person takes up again is no longer withdrawn.
-        self.barred.remove(&hash);
-        self.carried.insert(hash, waiting.proposal.routine);
-        for patch in patches {
-            self.patched(patch, &sealed, None);
-        }
-        Ok(format!("{tool} is carried over as v{}", sealed.version))
     }
 }
 

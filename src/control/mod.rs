@@ -16,6 +16,7 @@
 
 mod actor;
 pub mod advisor;
+mod approvals;
 mod bindings;
 mod chain;
 mod events;
@@ -43,4 +44,7 @@ mod window;
 pub use handle::{Handle, HandleError};
 pub use intake::{Control, Parts, PeerParts, Running};
 pub use settings::{Adopt, PeerSettings, SealPolicy, Settings};
-pub use status::{ApprovalStatus, EventStatus, PeerStatus, Status, Told, ToolStatus, Why};
+pub use status::{
+    ApprovalShown, ApprovalStatus, BundleShown, BundleStatus, EventStatus, PeerStatus, RuleShown,
+    Status, Told, ToolStatus, Why,
+};

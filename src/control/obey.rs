@@ -6,16 +6,12 @@ use serde_json::json;
 
 use super::actor::Peer;
 use super::handle::{Command, HandleError, PeerView};
-use super::heal::Waiting;
-use super::settle::held;
-use super::status::{ApprovalStatus, EventStatus, PeerStatus, Told, ToolStatus};
+use super::status::{EventStatus, PeerStatus, Told, ToolStatus};
 use crate::domain::contract::{ProvenanceKind, Sealed};
-use crate::domain::drift::{EventState, Severity};
 use crate::domain::evidence::RecordBody;
-use crate::domain::message::{Digest, UnixMillis};
-use crate::domain::routine::{RoutineDoc, explain};
+use crate::domain::message::Digest;
+use crate::domain::routine::RoutineDoc;
 use crate::live::{Mode, Switchboard, ToolState};
-use crate::store::PendingProposal;
 
 impl Peer {
     /// Does what it was told and answers.
@@ -45,57 +41,6 @@ impl Peer {
         self.publish(switchboard);
         // Whoever asked may have gone; what was decided stands all the same.
         let _ = answer.send(said);
-    }
-
-    async fn deny(&mut self, hash: Digest, reason: &str) -> Result<String, HandleError> {
-        let waiting =
-            self.waiting.remove(&hash).ok_or_else(|| HandleError::NoProposal(hash.to_string()))?;
-        let tool = waiting.proposal.tool.clone();
-        self.end_proposal(hash, &waiting, "denied", reason).await?;
-        self.move_event(waiting.drift_id, EventState::Dismissed, Some("denied".to_owned()));
-        let why = format!("a person denied the proposal: {reason}");
-        self.set_state(&tool, ToolState::Unhealable { drift: waiting.drift_id.to_string(), why });
-        Ok(format!("{tool}: denied; its calls are refused until the peer changes again"))
-    }
-
-    /// Records that a proposal is over and bars its hash.
-    async fn end_proposal(
-        &mut self,
-        hash: Digest,
-        waiting: &Waiting,
-        decision: &str,
-        reason: &str,
-    ) -> Result<(), HandleError> {
-        self.barred.insert(hash);
-        let (decision, reason) =
-            (decision.to_owned(), format!("{}: {reason}", waiting.proposal.tool));
-        let body = RecordBody::Decided { proposal: hash, decision, reason };
-        let record = self.shared.scribe.record(self.id(), body);
-        Ok(self.shared.scribe.now(vec![record]).await?)
-    }
-
-    /// Proposals that nobody decided in time lapse; their hash is offered again at the next sighting.
-    pub(super) fn lapse_proposals(&mut self) {
-        let now = self.shared.clock.now();
-        let lapsed: Vec<(Digest, Waiting)> = self
-            .waiting
-            .iter()
-            .filter(|(_, waiting)| waiting.at.plus(self.settings.approval_expiry) <= now)
-            .map(|(hash, waiting)| (*hash, waiting.clone()))
-            .collect();
-        for (hash, waiting) in lapsed {
-            self.waiting.remove(&hash);
-            let (tool, drift) = (waiting.proposal.tool, waiting.drift_id.to_string());
-            let (decision, reason) = ("expired".to_owned(), format!("{tool}: nobody decided"));
-            let body = RecordBody::Decided { proposal: hash, decision, reason };
-            let record = self.shared.scribe.record(self.id(), body);
-            self.shared.scribe.later(record);
-            let why = "the approval lapsed; it is asked for again at the next sighting".to_owned();
-            self.set_state(&tool, ToolState::Unhealable { drift, why });
-            if let Some(life) = self.tools.get_mut(tool.as_str()) {
-                life.judged = None;
-            }
-        }
     }
 
     async fn roll_back(&mut self, to: Option<semver::Version>) -> Result<String, HandleError> {
@@ -192,32 +137,6 @@ impl Peer {
         Ok(said)
     }
 
-    /// Takes up the proposals that the ledger knows as waiting or barred.
-    pub(super) fn take_up_proposals(&mut self, proposals: Vec<PendingProposal>) {
-        for known in proposals {
-            let PendingProposal { hash, drift_id, proposal, at, decision, .. } = known;
-            match decision.as_deref() {
-                None => {
-                    let drift = drift_id.to_string();
-                    let why = held(&proposal);
-                    self.set_state(&proposal.tool.clone(), ToolState::Waiting { drift, why });
-                    self.waiting.insert(hash, Waiting { proposal, drift_id, at });
-                }
-                Some("denied") => {
-                    self.barred.insert(hash);
-                }
-                Some("withdrawn") => {
-                    self.barred.insert(hash);
-                    self.carried.insert(hash, proposal.routine);
-                }
-                Some("auto" | "approved") => {
-                    self.carried.insert(hash, proposal.routine);
-                }
-                Some(_) => {}
-            }
-        }
-    }
-
     /// Shows what is known to whoever asks.
     pub(super) fn show(&mut self) {
         let score = self.window.score(&self.events);
@@ -254,6 +173,7 @@ impl Peer {
             tools,
             open_events: self.open_events(),
             waiting: self.waiting_statuses(),
+            bundle: self.bundle_status(),
             advisor_calls: self.advisor_calls,
         };
         let events = self.events.all().into_iter().cloned().collect();
@@ -269,28 +189,6 @@ impl Peer {
                 drift_type: event.drift_type.word(),
                 severity: event.severity.word(),
                 state: json!(event.state).as_str().unwrap_or_default().to_owned(),
-            })
-            .collect()
-    }
-
-    fn waiting_statuses(&self) -> Vec<ApprovalStatus> {
-        let expires = |at: UnixMillis| at.plus(self.settings.approval_expiry);
-        self.waiting
-            .iter()
-            .map(|(hash, waiting)| ApprovalStatus {
-                id: *hash,
-                peer: self.id().clone(),
-                tool: waiting.proposal.tool.clone(),
-                severity: self
-                    .events
-                    .get(waiting.drift_id)
-                    .map_or(Severity::Medium, |event| event.severity)
-                    .word(),
-                held_by: waiting.proposal.held_by.clone(),
-                expires_at: expires(waiting.at),
-                drift_id: waiting.drift_id,
-                explained: explain(&waiting.proposal.routine),
-                proposal: waiting.proposal.clone(),
             })
             .collect()
     }

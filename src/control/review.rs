@@ -126,6 +126,7 @@ impl Peer {
         let (Some(head), Some(offer)) = (self.chain.head().cloned(), self.offer.clone()) else {
             return;
         };
+        self.drop_stale(&head, &offer);
         let (spoken, offered) = (Spoken::by(&head), offer.by_name());
         let mut changed = Vec::new();
         for tool in head.promised_tools() {
@@ -162,7 +163,7 @@ impl Peer {
         for id in self.events.open_of(tool) {
             self.move_event(id, EventState::Resolved, by.clone());
         }
-        self.waiting.retain(|_, waiting| waiting.proposal.tool != tool);
+        self.leave_queue(tool);
     }
 
     /// A sealed version other than the head that speaks this whole surface and promises the same,

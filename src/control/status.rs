@@ -1,13 +1,16 @@
 //! What a running sidecar answers when it is asked, and what it tells unasked.
 
 use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::advisor::AdvisorsStatus;
+use crate::domain::contract::Tool;
 use crate::domain::drift::DriftEvent;
 use crate::domain::evidence::Record;
 use crate::domain::message::{Digest, Generation, PeerId, UnixMillis};
-use crate::domain::negotiation::{Held, Proposal};
+use crate::domain::negotiation::{Held, Proposal, Rule};
+use crate::domain::routine::{Examples, examples};
 use crate::live::Mode;
 
 /// The answer to `stipula status`.
@@ -48,6 +51,9 @@ pub struct PeerStatus {
     pub open_events: Vec<EventStatus>,
     /// Proposals that wait for a person.
     pub waiting: Vec<ApprovalStatus>,
+    /// All of them as one; absent where fewer than two wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<BundleStatus>,
     /// How often an advisor was asked since the start.
     pub advisor_calls: u64,
 }
@@ -98,10 +104,94 @@ pub struct ApprovalStatus {
     pub expires_at: UnixMillis,
     /// The event it answers.
     pub drift_id: Uuid,
+    /// The bundle it is in; null where it waits alone.
+    pub bundle: Option<Digest>,
     /// The proposal itself.
     pub proposal: Proposal,
     /// The routine in sentences.
     pub explained: String,
+    /// What approving does, in words.
+    pub if_approved: String,
+    /// The promised tool; told by [`ApprovalShown`] only.
+    #[serde(skip)]
+    pub promised: Option<Tool>,
+    /// What is offered for it; told by [`ApprovalShown`] only.
+    #[serde(skip)]
+    pub offered: Option<Tool>,
+}
+
+/// All that waits for one peer: decided about as one, sealed as one version.
+#[derive(Clone, Debug, Serialize)]
+pub struct BundleStatus {
+    /// The digest that a decision is bound to; anything else that waits makes another one.
+    pub id: Digest,
+    /// Whose peer.
+    pub peer: PeerId,
+    /// The promised tools.
+    pub tools: Vec<String>,
+    /// The proposals in it.
+    pub approvals: Vec<Digest>,
+    /// When the first of them lapses.
+    pub expires_at: UnixMillis,
+    /// What approving does, in words.
+    pub if_approved: String,
+}
+
+/// A proposal with all that is needed to decide: the answer to `stipula approvals show`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ApprovalShown {
+    /// What the list tells.
+    #[serde(flatten)]
+    pub status: ApprovalStatus,
+    /// The tool as it was promised.
+    pub promised: Option<Value>,
+    /// What the peer offers for it; null where the routine chooses among several.
+    pub offered: Option<Value>,
+    /// The rules that hold it, what each demands.
+    pub rules: Vec<RuleShown>,
+    /// What the routine does to calls, and to replies where it touches them. Generated from the schemas,
+    /// never recorded traffic.
+    pub examples: Examples,
+}
+
+/// A rule of the gate in words.
+#[derive(Clone, Debug, Serialize)]
+pub struct RuleShown {
+    /// Its number, 1 to 9.
+    pub number: u8,
+    /// The word that `held_by` uses.
+    pub rule: Rule,
+    /// What it demands.
+    pub demands: &'static str,
+}
+
+impl ApprovalShown {
+    pub(super) fn of(status: ApprovalStatus) -> Self {
+        let routine = status.proposal.routine.0.get(&status.tool);
+        let shown = status.promised.as_ref().zip(routine);
+        let examples =
+            shown.map(|(promised, routine)| examples(promised, status.offered.as_ref(), routine));
+        let mut rules: Vec<Rule> = status.held_by.iter().map(|held| held.rule).collect();
+        rules.dedup();
+        let told = |rule: Rule| RuleShown { number: rule.number(), rule, demands: rule.demands() };
+        Self {
+            promised: status.promised.as_ref().map(|tool| tool.definition().clone()),
+            offered: status.offered.as_ref().map(|tool| tool.definition().clone()),
+            rules: rules.into_iter().map(told).collect(),
+            examples: examples.unwrap_or_default(),
+            status,
+        }
+    }
+}
+
+/// A bundle with all that is needed to decide.
+#[derive(Clone, Debug, Serialize)]
+pub struct BundleShown {
+    /// What it is.
+    #[serde(flatten)]
+    pub status: BundleStatus,
+    /// Each proposal in it.
+    pub shown: Vec<ApprovalShown>,
 }
 
 /// The answer to `stipula why`.

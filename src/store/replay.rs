@@ -41,7 +41,8 @@ pub struct PendingProposal {
     pub proposal: Proposal,
     /// When it was made.
     pub at: UnixMillis,
-    /// The newest decision, where there is one: `approved`, `denied`, `expired`, `auto`, `withdrawn`.
+    /// The newest decision, where there is one: `approved`, `denied`, `expired`, `auto`,
+    /// `withdrawn`, `superseded`.
     pub decision: Option<String>,
 }
 

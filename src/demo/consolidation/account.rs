@@ -48,7 +48,7 @@ impl Played {
         let rows = healed.iter().map(|tool| self.mapped(tool)).collect::<Vec<_>>();
         account.table("Healed without a person", &rows);
         account.table("Waited for a person", &self.waited());
-        account.table("Approved", &self.approved());
+        self.approved(&mut account);
         account.table("Calls by the old names", &self.calls());
         self.figures(&mut account);
         self.expectations(&mut account, &gone, &came);
@@ -94,9 +94,20 @@ impl Played {
         self.proposals().iter().map(row).collect()
     }
 
-    fn approved(&self) -> Vec<Vec<String>> {
-        let done = self.approval.as_array().into_iter().flatten();
-        done.map(|done| vec![word(&done["done"])]).collect()
+    fn approvals(&self) -> &[Value] {
+        self.approval.as_array().map_or(&[], Vec::as_slice)
+    }
+
+    fn approved(&self, account: &mut Account) {
+        let rows = self.approvals().iter().map(|approval| {
+            let tools = approval["tools"].as_array().map_or(0, Vec::len);
+            vec![
+                format!("{tools} tools"),
+                format!("stipula approvals approve {}", word(&approval["id"])),
+            ]
+        });
+        let rows = rows.collect::<Vec<_>>();
+        account.table(&format!("Approvals: {}", rows.len()), &rows);
     }
 
     fn calls(&self) -> Vec<Vec<String>> {
@@ -152,6 +163,7 @@ impl Played {
         account.expect(held.written == 0, "no write reaches the server before the approval");
         let all = waited(&held.writes) == held.writes.calls;
         account.expect(all, "every write waits for the approval");
+        account.expect(self.approvals().len() == 1, "one approval is enough");
         let whole = |phase: &Phase| {
             phase.writes.succeeded == phase.writes.calls && phase.written == phase.writes.calls
         };
@@ -180,6 +192,7 @@ impl Played {
         let summary = json!({
             "healed": self.healed(),
             "waited": self.proposals().iter().map(|it| it["tool"].clone()).collect::<Vec<_>>(),
+            "approvals": self.approvals().len(),
             "failed_reads": self.failed_reads(),
             "writes_before_approval": self.phases[1].written,
             "versions": self.phases.iter().map(|phase| phase.version.clone()).collect::<Vec<_>>(),

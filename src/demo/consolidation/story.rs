@@ -137,14 +137,16 @@ pub async fn play(clock: Arc<dyn Clock>, tell: &mut dyn FnMut(&str)) -> Result<A
     Ok(played.account(old, new))
 }
 
-/// Decides as the command line does, at the admin listener.
+/// Approves all that waits as one, at the admin listener, as the command line does.
 async fn approve(stage: &Stage, waiting: &Value) -> Result<Value, DemoError> {
+    let bundles = waiting["bundles"].as_array().map_or(&[][..], Vec::as_slice);
     let mut done = Vec::new();
-    for proposal in waiting["approvals"].as_array().into_iter().flatten() {
-        let id = proposal["id"].as_str().unwrap_or_default();
+    for bundle in bundles {
+        let id = bundle["id"].as_str().unwrap_or_default();
         let path = format!("/api/v1/approvals/{id}/approve");
         let reason = json!({ "reason": "read the release notes" });
-        done.push(stage.sidecar.tell(&path, &reason).await?);
+        let answer = stage.sidecar.tell(&path, &reason).await?;
+        done.push(json!({ "id": id, "tools": bundle["tools"], "done": answer["done"] }));
     }
     Ok(json!(done))
 }

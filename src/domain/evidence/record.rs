@@ -124,7 +124,8 @@ pub enum RecordBody {
     Decided {
         /// Hash of the proposal the decision is bound to.
         proposal: Digest,
-        /// `approved`, `denied`, `expired`, `auto`, `withdrawn`.
+        /// `approved`, `denied`, `expired`, `auto`,
+        /// `withdrawn`, `superseded`.
         decision: String,
         /// Who, and the reason given.
         reason: String,

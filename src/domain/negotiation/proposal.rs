@@ -82,6 +82,22 @@ impl Rule {
             Self::Proof => 9,
         }
     }
+
+    /// What the rule demands of a routine that goes live without a person.
+    #[must_use]
+    pub const fn demands(self) -> &'static str {
+        match self {
+            Self::Effect => "the same peer, and no change of what a call may do",
+            Self::Values => "values for the peer come from the caller, or are dictated by a schema",
+            Self::Places => "no value goes to a place of another kind",
+            Self::Names => "a rename needs evidence beyond what is left over",
+            Self::Text => "no text is new that addresses a model",
+            Self::Units => "a conversion needs units that both sides state",
+            Self::NothingLost => "nothing that the caller gave is lost",
+            Self::NothingMadeUp => "nothing in a reply is made up",
+            Self::Proof => "it is proven, or replayed without a difference",
+        }
+    }
 }
 
 /// A rule that holds a proposal back, and why.

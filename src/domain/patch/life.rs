@@ -154,6 +154,12 @@ impl Proven {
 }
 
 impl Approved {
+    /// The hash that was approved.
+    #[must_use]
+    pub const fn hash(&self) -> Digest {
+        self.proposed.hash
+    }
+
     /// The proposal.
     #[must_use]
     pub const fn proposal(&self) -> &Proposal {

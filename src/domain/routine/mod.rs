@@ -13,6 +13,7 @@ mod compile;
 mod compiled;
 mod date;
 mod decimal;
+mod examples;
 mod execute;
 mod explain;
 mod fault;
@@ -24,6 +25,7 @@ mod read;
 mod step;
 
 pub use compiled::{CompiledRoutine, Mapped};
+pub use examples::{Example, Examples, examples};
 pub use explain::{BeforeAfter, explain};
 pub use fault::{CompileError, Failure};
 pub use model::{
