@@ -11,7 +11,7 @@ use serde_json::Value;
 
 /// Shares, in percent, that the judged cases must reach.
 const FLOORS: &[(&str, f64)] = &[
-    ("auto_healed", 85.0),
+    ("auto_healed", 86.0),
     ("review_proposed", 70.0),
     ("type_agrees", 92.0),
     ("severity_agrees", 92.0),
