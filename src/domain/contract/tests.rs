@@ -303,6 +303,19 @@ fn a_next_version_keeps_what_is_not_named() {
     );
     assert_eq!(adopted.promised("search"), Some(&offered));
     assert_eq!(adopted.offer, None);
+    let tell = |more: serde_json::Value| {
+        let mut definition = json!({"name": "book", "description": "Books it."});
+        definition.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Tool::from_definition(definition).unwrap()
+    };
+    let with = |tool| Next { adopted: vec![tool], ..next_of(5, Step::Minor) };
+    let reworded = next_version(&adopted, with(tell(json!({}))));
+    let reply = reworded.message("book", Direction::Reply).unwrap();
+    assert_eq!((reply.source, reply.samples), (TermSource::Inferred, Some(20)));
+    let declares = next_version(&adopted, with(tell(json!({"outputSchema": {"type": "array"}}))));
+    let reply = declares.message("book", Direction::Reply).unwrap();
+    assert_eq!((reply.source, &reply.schema), (TermSource::Declared, &json!({"type": "array"})));
+
     let dropped = next_version(
         &adopted,
         Next { dropped: vec!["search".to_owned()], ..next_of(4, Step::Major) },

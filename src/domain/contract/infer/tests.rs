@@ -136,6 +136,13 @@ fn plain_text_gives_no_terms_and_is_admitted_beside_documents() {
 }
 
 #[test]
+fn replies_without_a_document_are_admitted_where_there_were_some() {
+    let some = terms(|n| if n < 5 { Value::Null } else { json!({ "a": n }) });
+    assert_eq!(some["type"], json!(["null", "object"]));
+    assert!(inferred((0..20).map(|_| Value::Null)).is_none());
+}
+
+#[test]
 fn memory_is_bounded_whatever_comes() {
     let mut generaliser = Generaliser::default();
     for round in 0..40 {

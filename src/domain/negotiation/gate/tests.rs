@@ -415,6 +415,35 @@ fn rule_8_nothing_is_made_up_for_the_agent() {
 }
 
 #[test]
+fn rule_8_only_what_was_seen_missing_is_named_as_gone() {
+    let text = json!({"type":"string"});
+    let mut trial = replies(json!({"a":text}), json!({}), json!([]));
+    trial.routine["gone"] = json!(["/a"]);
+    trial.held(Rule::NothingLost);
+    trial.evidence.seen_gone = vec!["/a".into()];
+    trial.goes();
+}
+
+#[test]
+fn rule_9_derived_relations_stand_for_a_replay_and_only_where_all_is_derived() {
+    let text = json!({"type":"string"});
+    let copy = json!([{"op":"copy","from":"/url","to":"/html_url"}]);
+    let both = json!({"url":text,"html_url":text});
+    let mut trial = replies(both, json!({"url":text}), copy);
+    trial.proof = ProofWord::Unknown;
+    trial.held(Rule::Proof);
+    trial.evidence.derived_relations = vec![DerivedRelation {
+        at: "/html_url".into(),
+        from: Derivation::Template("{/url}".into()),
+        replies: 20,
+    }];
+    trial.goes();
+    let more = json!({"op":"cast","at":"/url","to":"string"});
+    trial.routine["reply"].as_array_mut().unwrap().push(more);
+    trial.held(Rule::Proof);
+}
+
+#[test]
 fn rule_8_another_error_code_waits() {
     let text = json!({"type":"string"});
     let mut recoded = rename(text.clone(), text, "pageSize", "page_size");
