@@ -200,6 +200,53 @@ async fn an_inferred_term_never_withholds_a_reply() {
     assert_eq!(sidecar.events().await.len(), 1);
 }
 
+/// One text block for each item, as some frameworks write a list.
+fn in_blocks(asked: &Asked, items: &[Value]) -> Answer {
+    let text = |item: &Value| json!({ "type": "text", "text": item.to_string() });
+    let content: Vec<Value> = items.iter().map(text).collect();
+    let (id, content) = (&asked.id, Value::from(content));
+    Answer::json(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":{content}}}}}"#))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_that_answers_in_several_ways_may_go_on_so() {
+    let answer = |asked: &Asked| {
+        let whole = issue(asked);
+        match whole["number"].as_u64().unwrap() % 4 {
+            0 => in_blocks(asked, &[whole.clone(), whole]),
+            1 => in_blocks(asked, &[]),
+            2 => asked.result(&whole.to_string()),
+            _ => in_text(asked, &whole),
+        }
+    };
+    let peer = Peer::start(create_issue(), answer).await;
+    let state = tempfile::tempdir().unwrap();
+    let mut sidecar = Sidecar::start(&peer, state.path()).await;
+    let mut agent = Agent::connect(sidecar.proxy).await;
+    taught(&mut sidecar, &mut agent).await;
+    for number in 21..60 {
+        let said = open(&mut agent, number).await;
+        assert_eq!(verdict(&said), Value::Null, "{number}: {said:?}");
+    }
+    assert!(sidecar.events().await.is_empty());
+    // And is held to what all of its documents had.
+    peer.reply(|asked| in_text(asked, &reshaped(asked)));
+    assert_eq!(verdict(&open(&mut agent, 60).await)["verdict"], "waived");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_always_came_and_comes_no_more_is_drift() {
+    let peer = Peer::start(create_issue(), |asked| in_text(asked, &issue(asked))).await;
+    let state = tempfile::tempdir().unwrap();
+    let mut sidecar = Sidecar::start(&peer, state.path()).await;
+    let mut agent = Agent::connect(sidecar.proxy).await;
+    taught(&mut sidecar, &mut agent).await;
+    peer.reply(|asked| in_blocks(asked, &[json!("done"), json!("really")]));
+    let said = open(&mut agent, 21).await;
+    assert_eq!(verdict(&said)["verdict"], "waived", "{said:?}");
+    assert_eq!(sidecar.events().await.len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_declared_reply_is_mended_by_what_held_before_too() {
     let mut tools = create_issue();

@@ -75,6 +75,8 @@ pub(super) struct ToolLife {
     pub(super) reported: Option<Reported>,
     /// Replies that kept the promise again since, one after another.
     pub(super) recovered: u32,
+    /// How often they ended such an event.
+    pub(super) recoveries: u32,
 }
 
 impl Default for ToolLife {
@@ -90,6 +92,7 @@ impl Default for ToolLife {
             learning: Learning::default(),
             reported: None,
             recovered: 0,
+            recoveries: 0,
         }
     }
 }

@@ -66,7 +66,7 @@ impl Peer {
             }
         }
         let mut learnt = None;
-        if life.learning.relations.is_none() {
+        if life.learning.relations.is_none() && reply.is_object() {
             let arguments = serde_json::from_slice(&sample.arguments).unwrap_or_default();
             life.learning.earlier.keep(&reply, &arguments);
             if life.learning.earlier.len() >= RELATION_REPLIES {

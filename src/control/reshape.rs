@@ -25,8 +25,11 @@ use crate::live::{CallFact, Mode, Reported, ToolState};
 const SENSOR: &str = "reply";
 /// The sensor that sees inferred terms broken: weaker evidence, and it says so.
 const INFERRED_SENSOR: &str = "inferred_reply";
-/// Replies in the promised shape, one after another, that end an event about their shape.
+/// Replies in the promised shape, one after another, that end an event about their shape; twice as
+/// many each time that it comes again, so that a peer of two shapes does not open it without end.
 const RECOVERED: u32 = 5;
+/// How often they are doubled at most.
+const DOUBLED: u32 = 10;
 /// Places that an event's reports name.
 const PLACES: usize = 256;
 
@@ -167,7 +170,8 @@ impl Peer {
             return;
         }
         life.recovered += 1;
-        if life.recovered >= RECOVERED {
+        if life.recovered >= RECOVERED << life.recoveries.min(DOUBLED) {
+            life.recoveries += 1;
             self.end_reports(call.tool.as_str(), "replies keep the promise again");
             self.pending.asked = true;
         }

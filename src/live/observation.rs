@@ -94,6 +94,8 @@ pub struct Sample {
     /// The reply's document as it was delivered, JSON text: `structuredContent`; without it the JSON
     /// in the only text, or that text as a string. Of a reply that broke its promise, as it came.
     pub structured: Option<Bytes>,
+    /// That document did not stand in `structuredContent`: it is learnt from, and not replayed.
+    pub in_text: bool,
 }
 
 /// An answered `tools/list`.

@@ -108,12 +108,13 @@ fn stopped(state: &ToolState) -> Option<Refusal> {
 /// Decides what leaves, given what came.
 pub(super) async fn decide(call: &mut Call, text: &Bytes, judged: Judged) -> Outcome {
     let digest = Some(Digest::of(text));
-    let Judged { finding, is_error, failed, held_promise, structured, .. } = judged;
+    let Judged { finding, is_error, failed, held_promise, structured, in_text, .. } = judged;
     let told = Ended {
         is_error,
         failed,
         held_promise,
         structured,
+        in_text,
         digest,
         ..Ended::new(Verdict::Kept, Executed::Yes)
     };
@@ -333,6 +334,7 @@ async fn healed_reply(
     let told = Ended {
         held_promise: judged.held_promise,
         structured: judged.structured,
+        in_text: judged.in_text,
         digest: told.digest,
         ..Ended::new(Verdict::Kept, Executed::Yes)
     };

@@ -53,6 +53,8 @@ pub(super) struct Judged {
     pub(super) held_promise: bool,
     /// The reply's document as it is delivered, where it is sampled; as it came, where it is broken.
     pub(super) structured: Option<Bytes>,
+    /// That document did not stand in `structuredContent`.
+    pub(super) in_text: bool,
     /// `requestState` of a reply that asks for more input first.
     pub(super) next_round: Option<Box<str>>,
 }
@@ -65,6 +67,7 @@ impl Judged {
             failed: false,
             held_promise: false,
             structured: None,
+            in_text: false,
             next_round: None,
         }
     }
@@ -144,13 +147,24 @@ fn coded(bond: &Bond, text: &str, reply: Reply<'_>, judged: Judged) -> Judged {
 const BROKEN_BYTES_MAX: usize = 256 * 1024;
 
 fn complete(bond: &Bond, text: &str, result: CallResult<'_>, manner: Manner) -> Judged {
-    if result.structured.is_none()
-        && bond.tool.reads_text(manner.sampled)
-        && let Some(written) = sole_text(result)
-    {
-        return in_text(bond, text, result, written, manner);
+    if result.structured.is_some() || !bond.tool.reads_text(manner.sampled) {
+        return document(bond, text, result, result.structured, manner);
     }
-    document(bond, text, result, result.structured, manner)
+    let judged = match sole_text(result) {
+        Some(written) => in_text(bond, text, result, written, manner),
+        None => without_document(bond, text, result, manner),
+    };
+    Judged { in_text: true, ..judged }
+}
+
+/// A reply without a document, to which nothing is declared: it counts as `null`, so that a tool that
+/// answered so while it was learnt from may do it again.
+fn without_document(bond: &Bond, text: &str, result: CallResult<'_>, manner: Manner) -> Judged {
+    with_tape(|tape| {
+        let nothing = tape.read(b"null", manner.limits).ok();
+        let nothing = nothing.map(crate::domain::json::Document::root);
+        document(bond, text, result, nothing, manner)
+    })
 }
 
 /// A reply whose document is the JSON in its only text, or that text as a string.

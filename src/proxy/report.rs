@@ -47,6 +47,8 @@ pub(super) struct Ended {
     pub(super) held: Option<u64>,
     pub(super) held_promise: bool,
     pub(super) structured: Option<Bytes>,
+    /// That document did not stand in `structuredContent`.
+    pub(super) in_text: bool,
     pub(super) failed: bool,
 }
 
@@ -62,6 +64,7 @@ impl Ended {
             held: None,
             held_promise: false,
             structured: None,
+            in_text: false,
             failed: false,
         }
     }
@@ -84,6 +87,7 @@ pub(super) fn call(call: &Call, ended: Ended) -> bool {
     let sample = arguments.map(|arguments| Sample {
         arguments: Bytes::copy_from_slice(&arguments),
         structured: ended.structured,
+        in_text: ended.in_text,
     });
     let signals = named || ended.rejection.is_some() || !ended.violations.is_empty();
     let foretold = !ended.violations.is_empty()
