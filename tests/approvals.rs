@@ -4,8 +4,11 @@ mod stage;
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
 use serde_json::{Value, json};
-use stage::{Agent, Answer, Asked, Peer, Sidecar, cli};
+use stage::{Agent, Answer, Asked, Peer, Sidecar, cli, said_to};
 
 const BEFORE: &str = include_str!("../fixtures/demo/consolidation/before.json");
 const AFTER: &str = include_str!("../fixtures/demo/consolidation/after.json");
@@ -270,4 +273,43 @@ async fn whoever_decides_is_shown_all_that_is_needed() {
         list.contains(&format!("All 5 of flights as one version: stipula approvals show {all}")),
         "{list}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_carried_over_once_is_carried_over_the_next_release_too() {
+    let (peer, sidecar, mut agent, _state) = held().await;
+    let (id, _) = bundle(&sidecar.cli(&["approvals", "list"]).await);
+    sidecar.decide(&["approvals", "approve", &id]).await;
+    // The tool that reads is shown as well by now.
+    sidecar
+        .until("the new tool", |status| {
+            status["tools"].as_array().unwrap().iter().any(|tool| tool["tool"] == "issue_read")
+        })
+        .await;
+    // The next release adds an optional argument to every tool.
+    let mut tools = tools(AFTER);
+    for tool in tools.as_array_mut().unwrap() {
+        let more = json!({ "type": "string", "description": "Which language to answer in." });
+        tool["inputSchema"]["properties"]["language"] = more;
+    }
+    peer.change(tools.clone(), echo(&tools));
+    let token = std::fs::read_to_string(sidecar.state.join("admin.token")).unwrap();
+    let review = Request::post("/api/v1/review")
+        .header("authorization", format!("Bearer {}", token.trim()))
+        .body(Full::new(Bytes::from_static(br#"{"peer":"flights"}"#)));
+    let (code, text) = said_to(sidecar.admin, review.unwrap()).await;
+    assert_eq!(code, 200, "{text}");
+    let issue = json!({ "owner": "octo", "repo": "hello", "issue_number": 4 });
+    for (tool, method) in [("get_issue", "get"), ("list_sub_issues", "get_sub_issues")] {
+        let said = agent.call(tool, &issue).await.structured().unwrap();
+        assert_eq!(
+            (&said["tool"], &said["arguments"]["method"]),
+            (&json!("issue_read"), &json!(method))
+        );
+    }
+    // Whoever knows the new name calls it as before.
+    let by_its_name =
+        json!({ "owner": "octo", "repo": "hello", "issue_number": 4, "method": "get" });
+    let said = agent.call("issue_read", &by_its_name).await.structured().unwrap();
+    assert_eq!(said["arguments"], by_its_name);
 }

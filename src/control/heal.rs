@@ -1,6 +1,8 @@
 //! The loop after a surface changed: an event for each tool, a routine where one passes the gate, one
 //! new version for all that was healed at once.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -20,7 +22,7 @@ use crate::domain::drift::{
 };
 use crate::domain::evidence::{Record, RecordBody, RecordId};
 use crate::domain::message::{Digest, ToolName};
-use crate::domain::negotiation::{Origin, Proposal, effectively_read_only, propose};
+use crate::domain::negotiation::{Candidate, Origin, Proposal, effectively_read_only, propose};
 use crate::domain::patch::{Approved, Proposed};
 use crate::domain::policy::Caller;
 use crate::domain::routine::RoutineDoc;
@@ -43,6 +45,45 @@ pub(super) struct Pass {
     /// Tools whose promise still holds, with their event.
     pub(super) unaffected: Vec<(String, Option<Uuid>)>,
     pub(super) records: Vec<Record>,
+}
+
+/// The promise as each changed tool sees it, and the matcher's candidates under it.
+///
+/// A name that stood on the old surface is never another tool's successor. But where a sealed routine
+/// calls a tool that was adopted as well, that tool is the successor already: for the tool that the
+/// routine carries over it stands aside, or the next change of it would leave its callers with nothing.
+struct Views<'v> {
+    promise: &'v Surface,
+    offer: &'v Surface,
+    candidates: Vec<Candidate>,
+    aside: BTreeMap<Vec<String>, (Surface, Vec<Candidate>)>,
+}
+
+impl<'v> Views<'v> {
+    fn new(promise: &'v Surface, offer: &'v Surface) -> Self {
+        let candidates = propose(promise, offer);
+        Self { promise, offer, candidates, aside: BTreeMap::new() }
+    }
+
+    fn of(&mut self, head: &Sealed, tool: &str) -> (&Surface, Option<Candidate>) {
+        let routine = head.routine.0.get(tool);
+        let mut successors = routine.map(|routine| routine.targets(tool)).unwrap_or_default();
+        successors.retain(|name| name != tool && head.promised(name).is_some());
+        let of = |candidates: &[Candidate]| {
+            candidates.iter().find(|candidate| candidate.tool == tool).cloned()
+        };
+        if successors.is_empty() {
+            return (self.promise, of(&self.candidates));
+        }
+        let (promise, offer) = (self.promise, self.offer);
+        let (promise, candidates) = self.aside.entry(successors).or_insert_with_key(|successors| {
+            let mut promise = promise.clone();
+            promise.tools.retain(|tool| !successors.iter().any(|name| name == tool.name()));
+            let candidates = propose(&promise, offer);
+            (promise, candidates)
+        });
+        (promise, of(candidates))
+    }
 }
 
 /// What was found out about one changed tool.
@@ -68,7 +109,7 @@ impl Peer {
     ) {
         let promise = promise_of(head, offer);
         let changes = diff(&promise, offer).changes;
-        let mut candidates = propose(&promise, offer);
+        let mut views = Views::new(&promise, offer);
         let mut pass = Pass::default();
         for name in changed {
             let mine: Vec<Change> =
@@ -80,11 +121,8 @@ impl Peer {
             }
             life.judged = Some(judged);
             let Some(promised) = head.promised(&name) else { continue };
-            let case = Case { promised, promise: &promise, offer, changes: &mine, caller };
-            let candidate = candidates
-                .iter()
-                .position(|candidate| candidate.tool == name)
-                .map(|at| candidates.swap_remove(at));
+            let (promise, candidate) = views.of(head, &name);
+            let case = Case { promised, promise, offer, changes: &mine, caller };
             let mut steps = Vec::new();
             let mode = self.mode_of(&name, true);
             let settled = if mode == Mode::Enforce {
@@ -360,7 +398,10 @@ impl Peer {
         let taken: Vec<&str> = pass
             .patches
             .iter()
-            .flat_map(|patch| patch.approved.proposal().to_tool.as_deref())
+            .map(|patch| patch.approved.proposal())
+            // What waits may yet be approved; a tool that is promised is nobody's successor.
+            .chain(self.waiting.values().map(|waiting| &waiting.proposal))
+            .flat_map(|proposal| proposal.to_tool.as_deref())
             .collect();
         // While advisors are asked, a new tool may be the successor of one that is gone.
         let talking = !self.talks.is_empty();
