@@ -13,9 +13,11 @@ use super::normal::normal_schema;
 use super::sample::{Effort, try_instances};
 use crate::domain::json::Item;
 
-/// What a Yes must survive: it does not rest on instances, they would only tell of a fault here.
+/// What a Yes by keywords must survive: it does not rest on instances, they would only tell of a fault
+/// here.
 const SURE: Effort = Effort { most: 48, bytes: 32 << 10 };
-/// What is tried before a containment is left open: a No rests on the instance that is found.
+/// What is tried before a containment is left open, because a No rests on the instance that is found;
+/// and where the word of the algebra counts, which is experimental.
 const SEARCH: Effort = Effort { most: 400, bytes: 128 << 10 };
 /// Values and keys of two schemas that the algebra is asked about; it may take far more than their size.
 const ALGEBRA: usize = 1_500;
@@ -51,12 +53,12 @@ pub fn contains(outer: &Value, inner: &Value) -> Containment {
         true => ControlFlow::Continue(()),
         false => ControlFlow::Break(it.clone()),
     };
-    let effort = if matches!(shown, Algebra::Yes) { SURE } else { SEARCH };
+    let effort = if matches!(shown, Algebra::Yes(By::Keywords)) { SURE } else { SEARCH };
     if let Some(it) = try_instances(&inner_schema, effort, refused) {
         return Containment::No(Box::new(it));
     }
     match shown {
-        Algebra::Yes => Containment::Yes,
+        Algebra::Yes(_) => Containment::Yes,
         Algebra::Rest(rest) => {
             // The engine's word for what is left over is tried against both.
             let left = Schema::compile(&rest).ok().and_then(|rest| {
@@ -78,17 +80,26 @@ pub fn contains(outer: &Value, inner: &Value) -> Containment {
 
 const LEFT_OVER: &str = "something may be left over, and no instance of it was found";
 
+/// What a containment was shown by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// Each keyword of the one is said by the other.
+    Keywords,
+    /// The schema algebra, in some place at least. It is experimental: try many instances beside it.
+    Algebra,
+}
+
 /// Whether `outer` admits every value of `inner`, by the schemas alone: for who tries instances on
 /// their own. Both are in their normal form, as [`closed`] leaves them.
 ///
 /// # Errors
 /// Why that is not shown, in words.
-pub(crate) fn covered(outer: &Value, inner: &Value) -> Result<(), String> {
+pub(crate) fn covered(outer: &Value, inner: &Value) -> Result<By, String> {
     if outer == inner {
-        return Ok(());
+        return Ok(By::Keywords);
     }
     match shown(outer, inner) {
-        Algebra::Yes => Ok(()),
+        Algebra::Yes(by) => Ok(by),
         Algebra::Rest(_) => Err(LEFT_OVER.to_owned()),
         Algebra::Unknown(why) => Err(why),
     }
@@ -98,17 +109,21 @@ pub(crate) fn covered(outer: &Value, inner: &Value) -> Result<(), String> {
 /// that does not tell, and only then about the whole.
 fn shown(outer: &Value, inner: &Value) -> Algebra {
     let mut of_the_whole = None;
+    let mut by = By::Keywords;
     if !refers(outer) && !refers(inner) {
         let mut ask = |wide: &Value, narrow: &Value| {
             let told = asked(wide, narrow);
-            let covered = matches!(told, Algebra::Yes);
+            let covered = matches!(told, Algebra::Yes(_));
+            if covered {
+                by = By::Algebra;
+            }
             if std::ptr::eq(wide, outer) && std::ptr::eq(narrow, inner) {
                 of_the_whole = Some(told);
             }
             covered
         };
         if covers::covers(outer, inner, &mut ask) {
-            return Algebra::Yes;
+            return Algebra::Yes(by);
         }
     }
     of_the_whole.unwrap_or_else(|| asked(outer, inner))
@@ -143,7 +158,7 @@ fn size(schema: &Value) -> usize {
 }
 
 enum Algebra {
-    Yes,
+    Yes(By),
     /// What `inner` admits and `outer` refuses, as a schema; it may be empty for all we know.
     Rest(Value),
     Unknown(String),
@@ -174,10 +189,12 @@ fn algebra(outer: &Value, inner: &Value) -> Algebra {
         (Err(answer), _) | (_, Err(answer)) => return answer,
     };
     match outer.covers(&inner) {
-        Ok(canonical::Containment::Yes) => Algebra::Yes,
+        Ok(canonical::Containment::Yes) => Algebra::Yes(By::Algebra),
         Ok(canonical::Containment::No | canonical::Containment::Unknown) => {
             match inner.subtract(&outer) {
-                Ok(rest) if rest.satisfiability() == canonical::Satisfiability::No => Algebra::Yes,
+                Ok(rest) if rest.satisfiability() == canonical::Satisfiability::No => {
+                    Algebra::Yes(By::Algebra)
+                }
                 Ok(rest) => Algebra::Rest(rest.to_json_schema()),
                 Err(error) => Algebra::Unknown(error.to_string()),
             }

@@ -31,8 +31,8 @@ mod tool;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use compare::{By, covered, refers};
 pub use compare::{Containment, closed, contains};
-pub(crate) use compare::{covered, refers};
 pub use draft::{
     FirstVersion, LeftOut, Next, Step, first_version, inferred_reply, left_out, next_version,
 };

@@ -12,7 +12,8 @@
 //!
 //! What the verdict rests on: **Proven** on the containment, which is about all values; the instances
 //! beside it are there to tell of a fault in this room, so a few telling ones do (each place absent, and
-//! in its first forms). **Refuted** on one instance, however it was come by. Where the containment is
+//! in its first forms) where the keywords show it, and many where the algebra had a part, which is
+//! experimental. **Refuted** on one instance, however it was come by. Where the containment is
 //! not shown no number of instances makes it Proven; many are tried there, because one that fails says
 //! more than that nothing is known. Each search is bounded by the bytes that it tries: what is left
 //! untried leaves the verdict at Unknown, or at what was shown for all values.
@@ -31,13 +32,13 @@ use serde_json::{Value, json};
 use self::image::image;
 use super::{CompiledRoutine, Failure, ToolRoutine};
 use crate::domain::contract::{
-    Effort, Schema, Tool, closed, covered, normal_schema, try_instances,
+    By, Effort, Schema, Tool, closed, covered, normal_schema, try_instances,
 };
 use crate::domain::json::{Item, Limits, Tape};
 
-/// What is carried over, each way, beside a containment that is shown.
+/// What is carried over, each way, beside a containment that the keywords show.
 const SURE: Effort = Effort { most: 64, bytes: 48 << 10 };
-/// What is carried over in search of a counter-example where none is shown.
+/// What is carried over in search of a counter-example where none is shown, or by the algebra only.
 const SEARCH: Effort = Effort { most: 400, bytes: 160 << 10 };
 
 /// That every promised request becomes an offered one, and every offered reply a promised one, save
@@ -153,8 +154,7 @@ impl Judge<'_> {
                 Err(refused) => self.open.push(refused.to_string()),
             }
         }
-        let undecided = self.request_image(&inner, &outers);
-        let effort = if undecided.is_empty() { SURE } else { SEARCH };
+        let (undecided, effort) = weighed(self.request_image(&inner, &outers));
         let mut carried = 0;
         let mut tape = Tape::default();
         let mut out = Vec::new();
@@ -188,11 +188,15 @@ impl Judge<'_> {
         counter
     }
 
-    /// Why the containment of what the request operations make is not shown; empty where it is.
-    fn request_image(&self, inner: &Value, outers: &BTreeMap<&str, Value>) -> Vec<String> {
+    /// By what the containment of each way that the request operations take is shown, or why it is not.
+    fn request_image(
+        &self,
+        inner: &Value,
+        outers: &BTreeMap<&str, Value>,
+    ) -> Vec<Result<By, String>> {
         let ways = match image(&self.routine.request, inner) {
             Ok(ways) => ways,
-            Err(why) => return vec![format!("request: {why}")],
+            Err(why) => return vec![Err(format!("request: {why}"))],
         };
         let held = ways.iter().map(|way| {
             let target = way.call.as_deref().or(self.routine.call.as_deref());
@@ -202,7 +206,7 @@ impl Judge<'_> {
                 None => Err(format!("the peer does not offer {target:?}")),
             }
         });
-        held.filter_map(Result::err).collect()
+        held.collect()
     }
 
     fn replies(&mut self, target: &Tool) -> Option<CounterExample> {
@@ -226,15 +230,15 @@ impl Judge<'_> {
                 return None;
             }
         };
-        let undecided: Vec<String> = match image(&self.routine.reply, &offered) {
+        let held = match image(&self.routine.reply, &offered) {
             Ok(ways) => {
                 let promised = normal_schema(promised);
                 let held = ways.iter().map(|way| covered(&promised, &way.schema));
-                held.filter_map(Result::err).map(|why| format!("reply: {why}")).collect()
+                held.map(|held| held.map_err(|why| format!("reply: {why}"))).collect()
             }
-            Err(why) => vec![format!("reply: {why}")],
+            Err(why) => vec![Err(format!("reply: {why}"))],
         };
-        let effort = if undecided.is_empty() { SURE } else { SEARCH };
+        let (undecided, effort) = weighed(held);
         let mut seen = false;
         let mut tape = Tape::default();
         let mut out = Vec::new();
@@ -255,6 +259,13 @@ impl Judge<'_> {
         self.open.extend(undecided);
         counter
     }
+}
+
+/// What is not shown, and how much is tried beside what is.
+fn weighed(held: Vec<Result<By, String>>) -> (Vec<String>, Effort) {
+    let keywords = held.iter().all(|held| held == &Ok(By::Keywords));
+    let undecided = held.into_iter().filter_map(Result::err).collect();
+    (undecided, if keywords { SURE } else { SEARCH })
 }
 
 fn counter(face: Face, item: Item<'_>, why: String) -> ControlFlow<CounterExample> {
