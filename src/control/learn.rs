@@ -13,7 +13,7 @@ use crate::domain::contract::{
     next_version,
 };
 use crate::domain::evidence::RecordBody;
-use crate::domain::message::ToolName;
+use crate::domain::message::{ToolName, leave_secrets_out};
 use crate::domain::negotiation::{Earlier, Relations};
 use crate::live::{Sample, Switchboard, ToolState};
 
@@ -58,7 +58,9 @@ impl Peer {
         if !life.learning.wants(infers) {
             return;
         }
-        let Ok(reply) = serde_json::from_slice::<Value>(text) else { return };
+        let Ok(mut reply) = serde_json::from_slice::<Value>(text) else { return };
+        // What is learnt is written down.
+        leave_secrets_out(&mut reply);
         if infers && !life.learning.settled {
             life.learning.generaliser.take(&reply);
             if life.learning.generaliser.samples() >= minimum {
@@ -67,7 +69,8 @@ impl Peer {
         }
         let mut learnt = None;
         if life.learning.relations.is_none() && reply.is_object() {
-            let arguments = serde_json::from_slice(&sample.arguments).unwrap_or_default();
+            let mut arguments = serde_json::from_slice(&sample.arguments).unwrap_or_default();
+            leave_secrets_out(&mut arguments);
             life.learning.earlier.keep(&reply, &arguments);
             if life.learning.earlier.len() >= RELATION_REPLIES {
                 let earlier = std::mem::take(&mut life.learning.earlier);

@@ -4,6 +4,7 @@
 
 mod ambient;
 mod names;
+mod recorded;
 mod secret;
 mod verdict;
 
@@ -11,5 +12,6 @@ pub use ambient::{Clock, Dice};
 pub use names::{
     Digest, Era, Generation, Millis, PeerId, Principal, RequestId, ToolName, UnixMillis,
 };
+pub use recorded::{holds_secret, leave_secrets_out};
 pub use secret::Secret;
 pub use verdict::{Code, Executed, Verdict, VerdictNote};
