@@ -248,6 +248,36 @@ async fn a_document_that_always_came_and_comes_no_more_is_drift() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_only_spelled_otherwise_goes_where_paired_replay_shows_it() {
+    let mut tools = create_issue();
+    tools[0]["annotations"] = json!({ "readOnlyHint": true });
+    let peer = Peer::start(tools, |asked| asked.result(&issue(asked).to_string())).await;
+    let state = tempfile::tempdir().unwrap();
+    let mut sidecar = Sidecar::start(&peer, state.path()).await;
+    let mut agent = Agent::connect(sidecar.proxy).await;
+    for number in 0..SAMPLES {
+        open(&mut agent, number / 4).await.structured().unwrap();
+    }
+    sidecar.told("inferred reply terms of create_issue").await;
+    peer.reply(|asked| {
+        let mut spelled = issue(asked);
+        let state = spelled.as_object_mut().unwrap().remove("state");
+        spelled["State"] = state.unwrap();
+        asked.result(&spelled.to_string())
+    });
+    let said = open(&mut agent, 4).await;
+    let document = said.structured().unwrap();
+    assert_eq!(document["state"], "open", "{document}");
+    assert_eq!(verdict(&said)["verdict"], "mended");
+    assert!(peer.calls() > SAMPLES + 1, "recorded requests were asked again");
+    sidecar
+        .until("the end of the event", |status| {
+            status["open_events"].as_array().unwrap().is_empty()
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_declared_reply_is_mended_by_what_held_before_too() {
     let mut tools = create_issue();
     let text = json!({ "type": "string" });

@@ -18,6 +18,7 @@ use crate::domain::negotiation::{
     Candidate, Decision, Found, GateEvidence, Origin, Proposal, Reshaped, assess_reshaped, find,
     proposal_hash,
 };
+use crate::domain::policy::Caller;
 use crate::domain::routine::{CompiledRoutine, Op, RoutineDoc, ToolRoutine};
 use crate::live::{CallFact, Mode, Reported, ToolState};
 
@@ -53,7 +54,7 @@ impl BrokenReply {
 
 impl Peer {
     /// Replies that broke a kept promise while the surface says nothing new: reply-only drift.
-    pub(super) async fn settle_replies(&mut self, since: Option<u64>) {
+    pub(super) async fn settle_replies(&mut self, caller: Option<&Caller>, since: Option<u64>) {
         let mut pass = Pass::default();
         for (tool, broken) in std::mem::take(&mut self.pending.broken) {
             let sound = self.tools.get(tool.as_str()).is_none_or(|it| it.state == ToolState::Sound);
@@ -71,7 +72,7 @@ impl Peer {
             let drift_id = self.see(event, &mut pass.records, since);
             self.report(&tool, drift_id, &broken.violations);
             if self.mode_of(&tool, true) == Mode::Enforce {
-                self.reshape(&tool, &broken, drift_id, &mut pass);
+                self.reshape(&tool, &broken, drift_id, caller, &mut pass).await;
             }
         }
         let (head, offer) = (self.chain.head().cloned(), self.offer.clone());
@@ -193,9 +194,22 @@ impl Peer {
     }
 
     /// Mends what can be found of a reshaped reply, and names what is gone.
-    fn reshape(&mut self, tool: &str, broken: &BrokenReply, drift_id: Uuid, pass: &mut Pass) {
+    async fn reshape(
+        &mut self,
+        tool: &str,
+        broken: &BrokenReply,
+        drift_id: Uuid,
+        caller: Option<&Caller>,
+        pass: &mut Pass,
+    ) {
         let mut steps = Vec::new();
-        let proposal = self.reshaped(tool, broken, &mut steps);
+        let mut proposal = self.reshaped(tool, broken, &mut steps);
+        let part = |it: &Proposal| it.routine.0.values().any(|routine| !routine.gone.is_empty());
+        if proposal.as_ref().is_none_or(part)
+            && let Some(replayed) = self.replayed(tool, broken, caller, &mut steps).await
+        {
+            proposal = Some(replayed);
+        }
         let body = RecordBody::Reasoning { drift_id, steps };
         let reasoning = self.shared.scribe.record(self.id(), body);
         let from = RecordId(drift_id);
@@ -249,6 +263,53 @@ impl Peer {
         // Requests go on as they did.
         let entry = ToolRoutine { reply: found.reply, gone: found.gone, ..carried };
         proposal.routine = RoutineDoc([(tool.to_owned(), entry)].into());
+        (proposal.gate == Decision::Auto).then_some(proposal)
+    }
+}
+
+impl Peer {
+    /// What the matcher makes of a reshaped reply, where nothing is gone and paired replay shows that
+    /// it means the same: moved and renamed fields of tools that say they only read.
+    async fn replayed(
+        &self,
+        tool: &str,
+        broken: &BrokenReply,
+        caller: Option<&Caller>,
+        steps: &mut Vec<String>,
+    ) -> Option<Proposal> {
+        let (head, offer) = (self.chain.head()?, self.offer.as_ref()?);
+        let (reply, _) = broken.came.as_ref()?;
+        let (promised, terms) = (head.promised(tool)?, head.reply_schema(tool)?);
+        let watched = self.tools.get(tool).is_some_and(|life| life.live.is_some());
+        if watched
+            || head.routine.0.contains_key(tool)
+            || !self.may_replay(promised, offer.tool(tool))
+        {
+            return None;
+        }
+        let observed = observed(reply);
+        let reshaped = Reshaped { tool: promised, promised: terms, observed: &observed };
+        let candidate = reshaped.matched()?;
+        let found = Found { reply: candidate.routine.reply.clone(), ..Found::default() };
+        if !candidate.routine.request.is_empty() || !works(tool, &found, reply, terms, &[]) {
+            return None;
+        }
+        let shown = self.paired_replay(&candidate, offer, caller).await?;
+        steps.push(format!(
+            "paired replay of what the matcher found: {} requests, {} values equal, {} different",
+            shown.result.compared,
+            shown.result.equal.len(),
+            shown.result.different.len()
+        ));
+        if !shown.result.agrees() {
+            return None;
+        }
+        let mut evidence = GateEvidence::for_same_peer();
+        evidence.replay = Some(shown.result);
+        let proposal = assess_reshaped(&reshaped, &candidate, &evidence);
+        if proposal.gate != Decision::Auto {
+            steps.push(format!("held back: {}", held(&proposal)));
+        }
         (proposal.gate == Decision::Auto).then_some(proposal)
     }
 }

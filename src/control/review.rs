@@ -97,7 +97,7 @@ impl Peer {
             return;
         }
         self.compare(caller, since).await;
-        self.settle_replies(since).await;
+        self.settle_replies(caller, since).await;
         self.renew().await;
     }
 

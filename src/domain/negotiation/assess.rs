@@ -95,6 +95,31 @@ pub struct Reshaped<'r> {
     pub observed: &'r Value,
 }
 
+impl Reshaped<'_> {
+    /// The definition with this reply, or with none.
+    fn with(&self, output: Option<&Value>) -> Tool {
+        let mut definition = self.tool.definition().clone();
+        if let Some(members) = definition.as_object_mut() {
+            members.remove("outputSchema");
+            members.extend(output.map(|schema| ("outputSchema".to_owned(), schema.clone())));
+        }
+        Tool::from_definition(definition).unwrap_or_else(|| self.tool.clone())
+    }
+
+    /// What was promised and what is observed, as if both were declared.
+    fn surfaces(&self) -> (Surface, Surface) {
+        let surface = |output| Surface { tools: vec![self.with(output)], ..Surface::default() };
+        (surface(Some(self.promised)), surface(Some(self.observed)))
+    }
+
+    /// What the matcher makes of the two shapes of the reply.
+    #[must_use]
+    pub fn matched(&self) -> Option<Candidate> {
+        let (old, new) = self.surfaces();
+        propose(&old, &new).into_iter().find(|candidate| !candidate.routine.reply.is_empty())
+    }
+}
+
 /// Holds a reply routine for a reshaped tool against the nine rules. The proof ranges over the
 /// definition without a reply: what is declared of it is known to be wrong, and inferred terms never
 /// enter a proof.
@@ -104,17 +129,8 @@ pub fn assess_reshaped(
     candidate: &Candidate,
     evidence: &GateEvidence,
 ) -> Proposal {
-    let with = |output: Option<&Value>| {
-        let mut definition = reshaped.tool.definition().clone();
-        if let Some(members) = definition.as_object_mut() {
-            members.remove("outputSchema");
-            members.extend(output.map(|schema| ("outputSchema".to_owned(), schema.clone())));
-        }
-        Tool::from_definition(definition).unwrap_or_else(|| reshaped.tool.clone())
-    };
-    let (bare, promised) = (with(None), with(Some(reshaped.promised)));
-    let surface = |tool: Tool| Surface { tools: vec![tool], ..Surface::default() };
-    let (old, new) = (surface(promised.clone()), surface(with(Some(reshaped.observed))));
+    let (bare, promised) = (reshaped.with(None), reshaped.with(Some(reshaped.promised)));
+    let (old, new) = reshaped.surfaces();
     let proof = word(&prove(&bare, |_| Some(&bare), &candidate.routine));
     let gated = gate(&GateInput {
         promised: &promised,
