@@ -96,7 +96,9 @@ impl Scene {
     async fn new() -> Self {
         let peer = Peer::start(tools(), |asked| asked.result(r#"{"ok":true}"#)).await;
         let state = tempfile::tempdir().unwrap();
-        let sidecar = Sidecar::start(&peer, state.path()).await;
+        // The replies of `plain` have nothing in common, and no terms are to be inferred from them.
+        let none = "inference: { samples: 0 }";
+        let sidecar = Sidecar::start_configured(&peer, state.path(), none).await;
         let agent = Agent::connect(sidecar.proxy).await;
         let mut scene = Self { peer, sidecar, agent, _state: state };
         scene.is_well("at the start").await;

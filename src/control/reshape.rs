@@ -375,7 +375,6 @@ fn target(op: &Op) -> Option<&str> {
 /// What a single reply looks like, as a schema: its own word is all there is of the new shape.
 fn observed(reply: &Value) -> Value {
     let mut generaliser = Generaliser::default();
-    // A place must have been seen a few times before anything is said of it.
-    (0..3).for_each(|_| generaliser.take(reply));
+    generaliser.take(reply);
     generaliser.terms(1).map_or_else(|| json!({}), |inferred| inferred.schema)
 }

@@ -42,6 +42,16 @@ impl Sidecar {
         Self::start_with(peer, state, &[], &[]).await
     }
 
+    /// With nothing but what a configuration file says of the peer, one line of YAML, beside its URL.
+    pub(crate) async fn start_configured(peer: &Peer, state: &Path, more: &str) -> Self {
+        let file = state.join("stipula.yaml");
+        let text = format!("peers: {{ {PEER}: {{ url: \"{}\", {more} }} }}\n", peer.url());
+        std::fs::write(&file, text).unwrap();
+        let mut command = Command::new(binary());
+        command.arg("run").arg("--config").arg(file);
+        Self::run(command, state, &[], &[]).await
+    }
+
     /// With more arguments, and variables.
     pub(crate) async fn start_with(
         peer: &Peer,
@@ -67,9 +77,18 @@ impl Sidecar {
         arguments: &[&str],
         variables: &[(&str, &str)],
     ) -> Self {
+        command.args(["run", "--peer", &format!("{PEER}={}", peer.url())]);
+        Self::run(command, state, arguments, variables).await
+    }
+
+    async fn run(
+        mut command: Command,
+        state: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         command
-            .args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-            .args(["--peer", &format!("{PEER}={}", peer.url())])
+            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .args(["--state".as_ref(), state.as_os_str()])
             .args(arguments)
             .stdin(Stdio::null())

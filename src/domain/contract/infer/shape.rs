@@ -6,8 +6,6 @@ use serde_json::{Map, Value, json};
 
 use super::text::Texts;
 
-/// Samples that a place within a reply must stand in before anything is said of it.
-const SAMPLES_MIN: u64 = 3;
 /// Different integers that must have been seen before fractions are ruled out.
 const INTEGERS_MIN: usize = 3;
 /// Names that one object's members may have; an object with more is a map.
@@ -123,11 +121,12 @@ impl Shape {
         self.objects.merge(other.objects);
     }
 
-    /// The schema of this place; `name` is the member's, where it is one.
-    pub(super) fn schema(&self, name: Option<&str>) -> Value {
+    /// The schema of this place; `name` is the member's, where it is one. Nothing is said of a place
+    /// that stood in fewer than `least` samples.
+    pub(super) fn schema(&self, name: Option<&str>, least: u64) -> Value {
         let types = self.types();
         let nothing = types.is_empty() || (self.nulls == self.seen);
-        if self.samples < SAMPLES_MIN || nothing {
+        if self.samples < least || nothing {
             return json!({});
         }
         let mut schema = Map::new();
@@ -148,13 +147,13 @@ impl Shape {
             }
         }
         if let Some(items) = self.items.as_ref().filter(|_| !self.cut) {
-            let items = items.schema(None);
+            let items = items.schema(None, least);
             if items != json!({}) {
                 schema.insert("items".to_owned(), items);
             }
         }
         if self.objects.seen > 0 && !self.cut {
-            self.objects.tell(&mut schema);
+            self.objects.tell(&mut schema, least);
         }
         Value::Object(schema)
     }
@@ -274,9 +273,9 @@ impl Members {
         (data * 2 > self.named.len() || all.kinds() == 1).then_some(all)
     }
 
-    fn tell(&self, schema: &mut Map<String, Value>) {
+    fn tell(&self, schema: &mut Map<String, Value>, least: u64) {
         if let Some(values) = self.map() {
-            let values = values.schema(None);
+            let values = values.schema(None, least);
             if values != json!({}) {
                 schema.insert("additionalProperties".to_owned(), values);
             }
@@ -297,7 +296,7 @@ impl Members {
         let members: Map<String, Value> = self
             .named
             .iter()
-            .map(|(name, shape)| (name.clone(), shape.schema(Some(name))))
+            .map(|(name, shape)| (name.clone(), shape.schema(Some(name), least)))
             .collect();
         schema.insert("properties".to_owned(), Value::Object(members));
     }
