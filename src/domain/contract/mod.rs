@@ -26,6 +26,7 @@ mod sample;
 mod schema;
 mod seal;
 mod signer;
+mod spelled;
 mod tool;
 
 #[cfg(test)]
