@@ -129,3 +129,16 @@ fn what_keywords_show_no_instance_denies() {
     }
     assert!(shown > 10_000 && asked > 500, "{shown} instances, asked {asked} times");
 }
+
+#[test]
+fn it_is_told_whether_the_algebra_had_a_part() {
+    let narrow = json!({"type": "object", "properties": {"n": {"type": "integer"}}});
+    let wide = |n: Value| json!({"type": "object", "properties": {"n": n}});
+    let number = wide(json!({"type": "number"}));
+    assert_eq!(super::covered(&number, &narrow), Ok(super::By::Keywords));
+    // No keyword of the inner schema says what `not` asks.
+    let no_text = wide(json!({"not": {"type": "string"}}));
+    assert_eq!(super::covered(&no_text, &narrow), Ok(super::By::Algebra));
+    let text = wide(json!({"type": "string"}));
+    assert!(super::covered(&text, &narrow).is_err());
+}
