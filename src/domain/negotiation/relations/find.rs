@@ -108,21 +108,14 @@ impl Search<'_> {
         for derived in self.relations.derived.iter().filter(|derived| derived.at == at) {
             let Some(from) = self.source(derived, stand_ins) else { continue };
             let source = PointerBuf::parse(&from).ok()?;
-            let (op, derivation) = match &derived.pattern {
-                None => (
-                    Op::Copy { from: source, to: to.clone(), optional: false },
-                    Derivation::Template(format!("{{{from}}}")),
-                ),
-                Some(pattern) => (
-                    Op::Extract {
-                        from: source,
-                        to: to.clone(),
-                        pattern: pattern.clone(),
-                        r#as: derived.integer.then_some(Extracted::Integer),
-                    },
-                    Derivation::Pattern { from: from.clone(), pattern: pattern.clone() },
-                ),
+            let op = Op::Extract {
+                from: source,
+                to: to.clone(),
+                pattern: derived.pattern.clone(),
+                r#as: derived.integer.then_some(Extracted::Integer),
             };
+            let derivation =
+                Derivation::Pattern { from: from.clone(), pattern: derived.pattern.clone() };
             let step = format!(
                 "{at} follows from {from}, as it did from {} in {replies} earlier replies",
                 derived.from
@@ -149,9 +142,8 @@ impl Search<'_> {
         {
             return None;
         }
-        let Some(pattern) = &derived.pattern else { return Some(from.clone()) };
         let Scalar::Text(text) = value else { return None };
-        let pattern = regex::Regex::new(pattern).ok()?;
+        let pattern = regex::Regex::new(&derived.pattern).ok()?;
         pattern.is_match(text).then(|| from.clone())
     }
 }

@@ -18,19 +18,19 @@ const TELLING: usize = 3;
 pub struct Relations {
     /// Over how many replies.
     pub replies: usize,
-    /// Fields that are the same as another, or a part of one.
+    /// Fields that are a part of another.
     pub(super) derived: Vec<Derived>,
     /// How texts are made of constants and other fields, by place.
     pub(super) forms: BTreeMap<String, Form>,
 }
 
-/// A field that follows from one other.
+/// A field that is a part of one other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(super) struct Derived {
     pub(super) at: String,
     pub(super) from: String,
-    /// The pattern whose first group it is; `None` for the same value.
-    pub(super) pattern: Option<String>,
+    /// The pattern whose first group it is.
+    pub(super) pattern: String,
     pub(super) integer: bool,
 }
 
@@ -99,7 +99,9 @@ fn different(values: &[&Scalar]) -> usize {
     values.iter().map(|value| value.words()).collect::<BTreeSet<_>>().len()
 }
 
-/// Whether a column is another one, or a part of it at the same distance from its end.
+/// Whether a column is a part of another at the same distance from its end. Two columns that are the
+/// same show nothing: a thing that is new has one time for created and updated, and a bill without
+/// taxes one sum for both, until the day that they differ.
 fn follows(at: &str, values: &[&Scalar], from: &str, sources: &[&Scalar]) -> Option<Derived> {
     let integer = values.iter().all(|value| value.is_integer());
     let texts: Option<Vec<&str>> = sources
@@ -109,19 +111,13 @@ fn follows(at: &str, values: &[&Scalar], from: &str, sources: &[&Scalar]) -> Opt
             Scalar::Integer(_) => None,
         })
         .collect();
-    let derived =
-        |pattern| Some(Derived { at: at.to_owned(), from: from.to_owned(), pattern, integer });
-    if !integer && values == sources {
-        return derived(None);
-    }
-    let texts = texts?;
-    let cut: Vec<Vec<&str>> = texts.iter().map(|text| pieces(text)).collect();
+    let cut: Vec<Vec<&str>> = texts?.into_iter().map(pieces).collect();
     let shortest = cut.iter().map(Vec::len).min()?;
     let back = (1..=shortest).find(|back| {
         cut.iter().zip(values).all(|(cut, value)| cut[cut.len() - back] == value.words())
     })?;
     let pattern = pattern(&cut, back, integer)?;
-    derived(Some(pattern))
+    Some(Derived { at: at.to_owned(), from: from.to_owned(), pattern, integer })
 }
 
 /// The pattern of the piece that stands so far from the end: what is before it as far as it is

@@ -139,6 +139,20 @@ fn a_text_made_of_fields_that_are_there_is_made_again() {
 }
 
 #[test]
+fn what_was_the_same_till_now_does_not_stand_for_the_other() {
+    let fresh = |n: u64| {
+        let at = format!("2026-11-{:02}T10:00:00Z", n + 1);
+        json!({ "id": n, "created_at": at, "updated_at": at, "author": format!("user{n}"),
+        "assignee": format!("user{n}") })
+    };
+    let relations = relations((1..=20).map(|n| (fresh(n), json!({}))));
+    let now = json!({ "id": 4, "created_at": "2026-11-05T10:00:00Z", "author": "user4" });
+    let found = find(Some(&relations), &missing(&["updated_at", "assignee"]), &now, &json!({}));
+    assert_eq!(ops(&found), json!([]), "{:?}", found.steps);
+    assert_eq!(found.gone, ["/assignee", "/updated_at"]);
+}
+
+#[test]
 fn without_earlier_replies_all_is_gone() {
     let found = find(None, &missing(&GONE), &json!({ "url": "x" }), &json!({}));
     assert_eq!((ops(&found), found.gone.len()), (json!([]), 4));
