@@ -35,25 +35,26 @@ pub(super) struct Exchange {
 }
 
 /// Finds the peer, and its path for the request; `None` where no peer has that name.
-pub(super) fn route(proxy: Proxy, request: Request<Body>) -> Option<Arrival> {
+pub(super) fn route(proxy: &Proxy, request: Request<Body>) -> Option<Arrival> {
     let (mut parts, body) = request.into_parts();
-    if !proxy.gateway().routed_by_name() {
-        return Some(Arrival { lane: Lane::new(proxy, 0), parts, body });
+    let ways = proxy.ways();
+    if !ways.plan.routed_by_name() {
+        return Some(Arrival { lane: Lane::new(ways, 0), parts, body });
     }
     let path_and_query = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let inner = path_and_query.strip_prefix('/')?;
     let end = inner.find(['/', '?']).unwrap_or(inner.len());
     let (name, rest) = inner.split_at(end);
-    let index = proxy.gateway().peers.iter().position(|gate| gate.peer.id.as_str() == name)?;
+    let index = ways.plan.seats.iter().position(|seat| seat.peer.id.as_str() == name)?;
     let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
     parts.uri = Uri::try_from(rest).ok()?;
-    Some(Arrival { lane: Lane::new(proxy, index), parts, body })
+    Some(Arrival { lane: Lane::new(ways, index), parts, body })
 }
 
 impl Arrival {
     /// Whether it is a POST to where the peer speaks MCP.
     pub(super) fn speaks_mcp(&self) -> bool {
-        let spoken = self.lane.gate().peer.endpoint.path_and_query();
+        let spoken = self.lane.peer().endpoint.path_and_query();
         let spoken = spoken.split('?').next().unwrap_or("/");
         let trimmed = |path: &str| path.trim_end_matches('/').len();
         let path = self.parts.uri.path();

@@ -84,7 +84,7 @@ pub(super) async fn first_use(
 ) -> InForce {
     let lane = &exchange.lane;
     let Some(binding) = seen.binding.clone() else { return seen };
-    if binding.contract.is_some() || !lane.gate().peer.seal_on_first_use {
+    if binding.contract.is_some() || !lane.peer().seal_on_first_use {
         return seen;
     }
     lane.doors().metrics.cache(false);

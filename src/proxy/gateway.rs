@@ -1,12 +1,15 @@
 //! What all threads share, and what one exchange sees of it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
+
+use super::plan::{Plan, Seat, Ways};
 use super::rounds::Rounds;
 use super::session::Sessions;
-use super::settings::{Routing, Settings};
+use super::settings::Settings;
 use crate::domain::message::{Clock, PeerId};
 use crate::live::{Observations, Switchboard};
 use crate::telemetry::{Metrics, PeerMetrics, Tracer};
@@ -49,9 +52,9 @@ pub struct Doors {
 /// What all threads share.
 #[derive(Debug)]
 pub struct Gateway {
-    pub(super) settings: Settings,
+    /// What an exchange that begins now goes by.
+    plan: ArcSwap<Plan>,
     pub(super) doors: Doors,
-    pub(super) peers: Vec<Gate>,
     pub(super) budget: BodyBudget,
     pub(super) sessions: Sessions,
     pub(super) rounds: Rounds,
@@ -60,39 +63,60 @@ pub struct Gateway {
     called: AtomicBool,
 }
 
-/// One peer as the path sees it.
+/// What is known of one peer, whatever the plan says of it: it outlives a reload.
 #[derive(Debug)]
 pub(super) struct Gate {
-    pub(super) peer: Peer,
+    pub(super) id: PeerId,
     pub(super) metrics: PeerMetrics,
     /// Until when first exchanges wait for the seal, in monotonic microseconds; 0 before the first.
     pub(super) seal_until: AtomicU64,
+}
+
+impl Gate {
+    fn new(id: &PeerId, doors: &Doors) -> Arc<Self> {
+        Arc::new(Self {
+            id: id.clone(),
+            metrics: doors.metrics.peer(id),
+            seal_until: AtomicU64::new(0),
+        })
+    }
 }
 
 impl Gateway {
     /// Puts the peers behind one listener.
     #[must_use]
     pub fn new(settings: Settings, peers: Vec<Peer>, doors: Doors) -> Arc<Self> {
-        let gate = |peer: Peer| Gate {
-            metrics: doors.metrics.peer(&peer.id),
-            seal_until: AtomicU64::new(0),
-            peer,
-        };
+        let seat = |peer: Peer| Seat { gate: Gate::new(&peer.id, &doors), peer };
         Arc::new(Self {
-            peers: peers.into_iter().map(gate).collect(),
             budget: BodyBudget::new(settings.held_bytes, HELD_PATIENCE),
             sessions: Sessions::new(settings.sessions, settings.session_ttl_ms),
             rounds: Rounds::default(),
             started: doors.clock.monotonic_micros(),
             places: Places::new(settings.exchanges),
             called: AtomicBool::new(false),
-            settings,
+            plan: ArcSwap::from_pointee(Plan {
+                seats: peers.into_iter().map(seat).collect(),
+                settings,
+            }),
             doors,
         })
     }
 
-    pub(super) fn routed_by_name(&self) -> bool {
-        self.settings.routing == Routing::ByName || self.peers.len() > 1
+    /// Exchanges that begin from now on go by these settings and peers; those in flight keep what
+    /// they began with. How many sessions are remembered, and for how long, stays as it was at the
+    /// start. Calls of this must not overlap.
+    pub fn reload(&self, settings: Settings, peers: Vec<Peer>) {
+        let before = self.plan.load_full();
+        let seat = |peer: Peer| {
+            let known = before.seats.iter().find(|seat| seat.peer.id == peer.id);
+            let gate = known
+                .map_or_else(|| Gate::new(&peer.id, &self.doors), |seat| Arc::clone(&seat.gate));
+            Seat { gate, peer }
+        };
+        self.places.resize(before.settings.exchanges, settings.exchanges);
+        self.budget.resize(before.settings.held_bytes, settings.held_bytes);
+        let seats = peers.into_iter().map(seat).collect();
+        self.plan.store(Arc::new(Plan { seats, settings }));
     }
 
     /// Tells the time to the first answered call, once.
@@ -111,57 +135,78 @@ pub struct Proxy(Arc<Thread>);
 #[derive(Debug)]
 struct Thread {
     gateway: Arc<Gateway>,
-    upstreams: Vec<Upstream>,
+    /// Only this thread takes the lock, so nobody ever waits for it.
+    ways: Mutex<Arc<Ways>>,
 }
 
 impl Proxy {
     /// The data plane of this thread, with connections of its own.
     #[must_use]
     pub fn new(gateway: &Arc<Gateway>) -> Self {
-        let way = |gate: &Gate| Upstream::new(Arc::clone(&gate.peer.endpoint));
-        let upstreams = gateway.peers.iter().map(way).collect();
-        Self(Arc::new(Thread { gateway: Arc::clone(gateway), upstreams }))
+        let ways = Arc::new(Ways::new(gateway, gateway.plan.load_full(), None));
+        Self(Arc::new(Thread { gateway: Arc::clone(gateway), ways: Mutex::new(ways) }))
     }
 
     pub(super) fn gateway(&self) -> &Arc<Gateway> {
         &self.0.gateway
     }
+
+    /// What an exchange that begins now goes by: asked once an exchange.
+    pub(super) fn ways(&self) -> Arc<Ways> {
+        let plan = self.0.gateway.plan.load();
+        let mut ways = self.0.ways.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&ways.plan, &plan) {
+            let plan = Guard::into_inner(plan);
+            *ways = Arc::new(Ways::new(&self.0.gateway, plan, Some(&ways)));
+        }
+        Arc::clone(&ways)
+    }
 }
 
-/// What one exchange sees: its peer, the way there, the doors.
+/// What one exchange sees: its peer, the way there, the doors, and the settings it began with.
 #[derive(Clone, Debug)]
 pub(super) struct Lane {
-    proxy: Proxy,
+    ways: Arc<Ways>,
     index: usize,
 }
 
 impl Lane {
-    pub(super) fn new(proxy: Proxy, index: usize) -> Self {
-        Self { proxy, index }
+    pub(super) fn new(ways: Arc<Ways>, index: usize) -> Self {
+        Self { ways, index }
     }
 
     pub(super) fn gateway(&self) -> &Arc<Gateway> {
-        self.proxy.gateway()
+        &self.ways.gateway
     }
 
     pub(super) fn settings(&self) -> &Settings {
-        &self.proxy.gateway().settings
+        &self.ways.plan.settings
     }
 
     pub(super) fn doors(&self) -> &Doors {
-        &self.proxy.gateway().doors
+        &self.ways.gateway.doors
     }
 
+    fn seat(&self) -> &Seat {
+        &self.ways.plan.seats[self.index]
+    }
+
+    /// The peer as it is configured.
+    pub(super) fn peer(&self) -> &Peer {
+        &self.seat().peer
+    }
+
+    /// What is known of the peer.
     pub(super) fn gate(&self) -> &Gate {
-        &self.proxy.gateway().peers[self.index]
+        &self.seat().gate
     }
 
     pub(super) fn upstream(&self) -> &Upstream {
-        &self.proxy.0.upstreams[self.index]
+        &self.ways.upstreams[self.index]
     }
 
     pub(super) fn id(&self) -> &PeerId {
-        &self.gate().peer.id
+        &self.gate().id
     }
 
     pub(super) fn micros(&self) -> u64 {

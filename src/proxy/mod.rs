@@ -21,6 +21,7 @@ mod judge;
 mod listing;
 mod mend;
 mod opening;
+mod plan;
 mod principal;
 mod relay;
 mod release;

@@ -34,11 +34,11 @@ use crate::wire::transport::sse::{Event, encode, replace_data};
 
 /// One exchange, to the head of its answer.
 pub(super) async fn exchange(proxy: Proxy, request: Request<Body>) -> Response<Body> {
-    let Some(arrival) = admit::route(proxy, request) else {
+    let Some(arrival) = admit::route(&proxy, request) else {
         return release::plain(StatusCode::NOT_FOUND, "no peer has this name\n");
     };
     let seen = bind::now(&arrival.lane);
-    let watched = seen.sealed() || arrival.lane.gate().peer.seal_on_first_use;
+    let watched = seen.sealed() || arrival.lane.peer().seal_on_first_use;
     if !arrival.speaks_mcp() || !watched {
         return relay::stream(arrival).await;
     }

@@ -40,6 +40,12 @@ impl BodyBudget {
         Self { units: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))), patience }
     }
 
+    /// Allows `after` bytes in place of `before`. What is held beyond the new limit stays held, and
+    /// nothing more is granted until it is free again. Call it on a runtime.
+    pub fn resize(&self, before: usize, after: usize) {
+        resize(&self.units, before, after);
+    }
+
     /// Bytes that are free.
     #[must_use]
     pub fn free(&self) -> usize {
@@ -58,6 +64,33 @@ impl BodyBudget {
             Ok(Err(_)) | Err(_) => Err(CollectError::OverBudget),
         }
     }
+}
+
+/// Makes a count of `before` permits one of `after`; permits that are out are taken away as they come
+/// back, before anybody else gets them.
+pub(super) fn resize(permits: &Arc<Semaphore>, before: usize, after: usize) {
+    let [before, after] = [before, after].map(|count| count.min(Semaphore::MAX_PERMITS));
+    if after > before {
+        permits.add_permits(after - before);
+    }
+    let less = before.saturating_sub(after);
+    let mut owed = less - permits.forget_permits(less);
+    if owed == 0 {
+        return;
+    }
+    let permits = Arc::clone(permits);
+    tokio::spawn(async move {
+        while owed > 0 {
+            // As many at once as one request may name.
+            let part = u32::try_from(owed).unwrap_or(u32::MAX);
+            match Arc::clone(&permits).acquire_many_owned(part).await {
+                Ok(taken) => taken.forget(),
+                // Nobody counts any more.
+                Err(_) => return,
+            }
+            owed -= part as usize;
+        }
+    });
 }
 
 impl BodyPermit {
@@ -194,6 +227,24 @@ mod tests {
             drop(first);
         });
         assert_eq!(waiting.unwrap().bytes.len(), 30);
+    }
+
+    #[tokio::test]
+    async fn a_smaller_budget_takes_back_what_is_out_first() {
+        let budget = BodyBudget::new(100, PATIENCE);
+        let held = budget.take(80).await.unwrap();
+        budget.resize(100, 50);
+        assert_eq!(budget.free(), 0);
+        tokio::task::yield_now().await;
+        drop(held);
+        // 80 come back, 30 of them are owed.
+        while budget.free() < 50 {
+            tokio::task::yield_now().await;
+        }
+        budget.resize(50, 70);
+        assert_eq!(budget.free(), 70);
+        budget.resize(70, 10);
+        assert_eq!(budget.free(), 10);
     }
 
     #[tokio::test]

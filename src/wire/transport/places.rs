@@ -13,6 +13,7 @@ use tokio_util::sync::PollSemaphore;
 use tower::{Layer, Service};
 
 use super::body::Body;
+use super::budget::resize;
 
 /// The places of all threads. Clones share them.
 #[derive(Clone, Debug)]
@@ -23,6 +24,12 @@ impl Places {
     #[must_use]
     pub fn new(count: usize) -> Self {
         Self(Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS))))
+    }
+
+    /// Makes them `after` where they were `before`: while more than that are taken, nobody gets one.
+    /// Call it on a runtime.
+    pub fn resize(&self, before: usize, after: usize) {
+        resize(&self.0, before, after);
     }
 }
 
