@@ -6,7 +6,8 @@ use crate::domain::contract::{Surface, Tool};
 use crate::domain::drift::{Change, Severity};
 use crate::domain::message::Digest;
 use crate::domain::negotiation::{
-    Candidate, Decision, GateEvidence, ProofWord, Proposal, Rule, assess_candidate, proposal_hash,
+    Candidate, Decision, GateEvidence, ProofWord, Proposal, Rule, assess_again, assess_candidate,
+    proposal_hash,
 };
 use crate::domain::policy::Caller;
 use crate::telemetry::HealStage;
@@ -113,7 +114,8 @@ impl Peer {
         evidence.replayed_arguments = replayed.arguments;
         evidence.replay_samples_ok = replayed.mapped;
         evidence.replay = Some(replayed.result);
-        let proposal = assess_candidate(case.promise, case.offer, candidate, &evidence);
+        let surfaces = (case.promise, case.offer);
+        let proposal = assess_again(case.promised, surfaces, candidate, &proposal, &evidence);
         steps.push(told(&proposal));
         proposal
     }

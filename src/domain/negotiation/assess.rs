@@ -29,13 +29,12 @@ pub fn assess_candidate(
     candidate: &Candidate,
     evidence: &GateEvidence,
 ) -> Proposal {
-    let routine = RoutineDoc([(candidate.tool.clone(), candidate.routine.clone())].into());
     let Some(promised) = promise.tool(&candidate.tool) else {
         let why = format!("`{}` is not promised: there is nothing to carry over", candidate.tool);
         return Proposal {
             tool: candidate.tool.clone(),
             to_tool: candidate.to_tool.clone(),
-            routine,
+            routine: document(candidate),
             proof: ProofWord::Unknown,
             gate: Decision::None,
             held_by: vec![Held { rule: Rule::Proof, why }],
@@ -44,6 +43,28 @@ pub fn assess_candidate(
         };
     };
     let proof = word(&prove(promised, |name| offer.tool(name), &candidate.routine));
+    weighed(promised, (promise, offer), candidate, proof, evidence)
+}
+
+/// Holds a candidate against the nine rules again, with other evidence: what was proven of it stands.
+#[must_use]
+pub fn assess_again(
+    promised: &Tool,
+    surfaces: (&Surface, &Surface),
+    candidate: &Candidate,
+    before: &Proposal,
+    evidence: &GateEvidence,
+) -> Proposal {
+    weighed(promised, surfaces, candidate, before.proof, evidence)
+}
+
+fn weighed(
+    promised: &Tool,
+    (promise, offer): (&Surface, &Surface),
+    candidate: &Candidate,
+    proof: ProofWord,
+    evidence: &GateEvidence,
+) -> Proposal {
     let gated = gate(&GateInput {
         promised,
         old_surface: promise,
@@ -67,13 +88,17 @@ pub fn assess_candidate(
     Proposal {
         tool: candidate.tool.clone(),
         to_tool: candidate.to_tool.clone(),
-        routine,
+        routine: document(candidate),
         proof,
         gate: decision,
         held_by,
         scope: gated.scope,
         origin: candidate.origin,
     }
+}
+
+fn document(candidate: &Candidate) -> RoutineDoc {
+    RoutineDoc([(candidate.tool.clone(), candidate.routine.clone())].into())
 }
 
 const fn word(proof: &Proof) -> ProofWord {
@@ -143,7 +168,7 @@ pub fn assess_reshaped(
     Proposal {
         tool: candidate.tool.clone(),
         to_tool: candidate.to_tool.clone(),
-        routine: RoutineDoc([(candidate.tool.clone(), candidate.routine.clone())].into()),
+        routine: document(candidate),
         proof,
         gate: gated.decision,
         held_by: gated.held_by,

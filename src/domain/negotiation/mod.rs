@@ -17,7 +17,9 @@ mod question;
 mod relations;
 mod replay;
 
-pub use assess::{Reshaped, assess, assess_candidate, assess_reshaped, proposal_hash};
+pub use assess::{
+    Reshaped, assess, assess_again, assess_candidate, assess_reshaped, proposal_hash,
+};
 pub use gate::{
     Derivation, DerivedRelation, GateEvidence, GateInput, Gated, effectively_read_only, gate,
 };
