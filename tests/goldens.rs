@@ -182,33 +182,20 @@ fn the_list_of_metrics_is_published() {
 #[test]
 fn the_list_of_errors_is_published() {
     use stipula::domain::message::Code;
-    let meaning = |code| match code {
-        Code::Policy => {
-            ("The caller may not do this.", "Change the policy, or call as somebody else.")
-        }
-        Code::ReplyBroken => (
-            "The peer's reply is malformed or broke its promise.",
-            "`stipula what-drifted`; the call ran, do not repeat a write.",
-        ),
-        Code::ContractInvalid => (
-            "The contract is expired or was tampered with.",
-            "`stipula ledger verify DIR`, then seal again.",
-        ),
-        Code::NoRoutine => (
-            "The tool changed and nothing carries the call over, or not yet (`retryable: true`).",
-            "Try again where it is retryable; else `stipula why ID`.",
-        ),
-        Code::Unreachable => ("The peer does not answer.", "Check the peer and its URL."),
-        Code::BreakerOpen => ("The breaker is open: the peer fails.", "Wait, or mend the peer."),
-        Code::Waiting => ("A person must decide.", "`stipula approvals list`."),
-    };
-    let mut text = "# Errors\n\nWhat Stipula itself answers. An agent reads the JSON-RPC code, people and alerts read the stable code;\n`stipula_refusals_total` counts them. Errors of the peer pass as they came.\n\n| code | JSON-RPC | what happened | what to do |\n|---|---|---|---|\n".to_owned();
-    for code in Code::ALL {
-        let (what, todo) = meaning(code);
+    let mut text = "# Errors\n\nWhat Stipula itself answers. An agent reads the JSON-RPC code, people and alerts read the stable code;\n`stipula_refusals_total{code}` counts them. Errors of the peer pass as they came.\n\n`error.data` of a refusal holds `error` (the stable code), `retryable`, `executed` (whether the peer ran the\ncall: `true`, `false` or `\"unknown\"`), `contract`, `version`, `drift` and, where it is known, `retry_after_ms`.\nA call that ran is answered with an `isError` result instead, with the same in `_meta[\"dev.stipula/verdict\"]`.\nThe first HTTP status is that of an answer to an MCP request, which carries the code in its body; the second\nis for protocols whose status is all that they have. Where the status is not 200 and the time is known,\n`Retry-After` stands in the head as well.\n\n| code | JSON-RPC | HTTP | bare HTTP | gRPC | who must act | try again | what happened | what to do |\n|---|---|---|---|---|---|---|---|---|\n".to_owned();
+    for told in Code::ALL.map(stipula::wire::protocol::taxonomy::entry) {
         text.push_str(&format!(
-            "| `{}` | {} | {what} | {todo} |\n",
-            code.stable(),
-            code.json_rpc()
+            "| `{}` | {} | {} | {} | {} {} | {} | {} | {} | {} |\n",
+            told.code.stable(),
+            told.code.json_rpc(),
+            told.http,
+            told.bare_http,
+            told.grpc as u8,
+            told.grpc.word(),
+            told.blame.word(),
+            told.retry.word(),
+            told.meaning,
+            told.remedy
         ));
     }
     golden("docs/errors.md", &text);

@@ -7,6 +7,7 @@ use http::uri::PathAndQuery;
 use http::{Method as HttpMethod, Request, Uri};
 
 use super::gateway::{Lane, Proxy};
+use super::report;
 use crate::domain::message::Executed;
 use crate::telemetry::Limit;
 use crate::wire::protocol::mcp::{EnvelopeError, Posted, Refusal, Refused};
@@ -72,9 +73,12 @@ impl Arrival {
         let text = collected.bytes;
         let posted = with_tape(|tape| Posted::read(&text, tape, self.lane.settings().document));
         let posted = posted.map_err(|error| match error {
-            EnvelopeError::Json(error) => Refused::plain(Refusal::NotJson(error), Executed::No),
+            EnvelopeError::Json(error) => {
+                report::refused(&self.lane, Refusal::NotJson(error), Executed::No)
+            }
             EnvelopeError::Message { .. } => {
-                Refused::plain(Refusal::NotAMessage(error.to_string()), Executed::No)
+                let why = Refusal::NotAMessage(error.to_string());
+                report::refused(&self.lane, why, Executed::No)
             }
         })?;
         let read_at = self.lane.micros();
@@ -96,6 +100,6 @@ impl Arrival {
             }
             CollectError::Body(error) => Refusal::NotAMessage(error.to_string()),
         };
-        Refused::plain(why, Executed::No)
+        report::refused(&self.lane, why, Executed::No)
     }
 }

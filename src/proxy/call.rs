@@ -105,10 +105,15 @@ impl Call {
         self.bond.tool.mode == Mode::Enforce
     }
 
-    /// A refusal under the contract in force.
+    /// A refusal under the contract in force, counted.
     pub(super) fn refused(&self, why: Refusal, executed: Executed) -> Refused {
-        let code = why.row().own;
-        Refused { note: self.bond.note(Verdict::Refused, code, executed), why }
+        let code = why.code();
+        self.lane.doors().metrics.refusal(code);
+        if let Some(span) = &self.span {
+            span.refused(code);
+        }
+        let note = self.bond.note(Verdict::Refused, Some(code), executed);
+        Refused { note, why, retry_after_ms: None }
     }
 }
 

@@ -148,7 +148,7 @@ fn ended(call: &Call, told: Ended, outcome: Outcome) -> Outcome {
     Outcome::Refused(call.refused(Refusal::Overloaded(why), executed))
 }
 
-/// A refusal, told and counted.
+/// A refusal, told to whoever keeps count.
 pub(super) fn refuse(
     call: &Call,
     why: Refusal,
@@ -159,12 +159,6 @@ pub(super) fn refuse(
     let told = Ended { violations, failed, ..Ended::new(Verdict::Refused, executed) };
     // A refusal that finds no room is counted as dropped; there is nothing more careful to do.
     let _ = report::call(call, told);
-    if let Some(code) = why.row().own {
-        call.lane.doors().metrics.refusal(code);
-        if let Some(span) = &call.span {
-            span.refused(code);
-        }
-    }
     call.refused(why, executed)
 }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
+    RETRY_AFTER,
 };
 use http::response::Parts;
 use http::{Response, StatusCode};
@@ -25,6 +26,10 @@ pub(super) fn refusal(refused: &Refused, id: Option<&str>, era: Era) -> Response
     // The table's statuses are all valid.
     *response.status_mut() = StatusCode::from_u16(refused.status()).unwrap_or_default();
     response.headers_mut().insert(CONTENT_TYPE, JSON);
+    if let Some(after) = refused.retry_after_ms {
+        // Whole seconds, and never too soon.
+        response.headers_mut().insert(RETRY_AFTER, after.div_ceil(1_000).into());
+    }
     response
 }
 

@@ -10,6 +10,7 @@ use crate::domain::contract::Violation;
 use crate::domain::message::{Digest, Executed, Generation, Verdict};
 use crate::live::{CallFact, Observation, ObservationKind, Rejection, Sample};
 use crate::telemetry::{Dropped, ViolationKind};
+use crate::wire::protocol::mcp::{Refusal, Refused};
 
 /// Tells an ordinary fact; it is counted where there was no room.
 pub(super) fn ordinary(lane: &Lane, generation: Generation, kind: ObservationKind) {
@@ -31,6 +32,12 @@ pub(super) fn reserved(lane: &Lane, generation: Generation, kind: ObservationKin
 fn observation(lane: &Lane, generation: Generation, kind: ObservationKind) -> Observation {
     let at = lane.doors().clock.now();
     Observation { peer: lane.id().clone(), at, micros: lane.micros(), generation, kind }
+}
+
+/// A refusal of what no contract has a say in, counted.
+pub(super) fn refused(lane: &Lane, why: Refusal, executed: Executed) -> Refused {
+    lane.doors().metrics.refusal(why.code());
+    Refused::plain(why, executed)
 }
 
 /// How a call ended, or how it stands while it is held.

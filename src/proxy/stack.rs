@@ -71,7 +71,8 @@ async fn one(exchange: Exchange, envelope: Envelope, seen: InForce) -> Response<
                 Bound::Hidden => {
                     exchange.lane.gate().metrics.exchange(Verdict::Refused);
                     let name = envelope.name.as_deref().unwrap_or_default().to_owned();
-                    let refused = Refused::plain(Refusal::UnknownTool(name), Executed::No);
+                    let why = Refusal::UnknownTool(name);
+                    let refused = report::refused(&exchange.lane, why, Executed::No);
                     release::refusal(&refused, envelope.id(), envelope.era)
                 }
                 Bound::Free => {
@@ -100,7 +101,8 @@ async fn batch(exchange: Exchange, all: &[Envelope], seen: &InForce) -> Response
     });
     if concerned {
         let why = "a batch may not hold requests under contract; send them one by one".to_owned();
-        let refused = Refused::plain(Refusal::NotAMessage(why), Executed::No);
+        let why = Refusal::NotAMessage(why);
+        let refused = report::refused(&exchange.lane, why, Executed::No);
         return release::refusal(&refused, None, Era::Legacy);
     }
     relay::message(exchange, None, false).await

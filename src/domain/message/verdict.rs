@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Digest;
+use super::{Code, Digest};
 
 /// What became of a judged reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -53,67 +53,6 @@ impl Executed {
             Self::Yes => "true",
             Self::No => "false",
             Self::Unknown => "\"unknown\"",
-        }
-    }
-}
-
-/// Stipula's own refusals: one stable code, one JSON-RPC number each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Code {
-    /// -31001: policy.
-    Policy,
-    /// -31002: the peer's reply is malformed or broke its promise.
-    ReplyBroken,
-    /// -31003: the contract is expired or was tampered with.
-    ContractInvalid,
-    /// -31004: no routine for a drifted shape.
-    NoRoutine,
-    /// -31005: the peer is unreachable.
-    Unreachable,
-    /// -31006: the breaker is open.
-    BreakerOpen,
-    /// -31007: a decision is waiting for a person.
-    Waiting,
-}
-
-impl Code {
-    /// Every code, in the order of its JSON-RPC number.
-    pub const ALL: [Self; 7] = [
-        Self::Policy,
-        Self::ReplyBroken,
-        Self::ContractInvalid,
-        Self::NoRoutine,
-        Self::Unreachable,
-        Self::BreakerOpen,
-        Self::Waiting,
-    ];
-
-    /// The JSON-RPC error code.
-    #[must_use]
-    pub const fn json_rpc(self) -> i32 {
-        match self {
-            Self::Policy => -31001,
-            Self::ReplyBroken => -31002,
-            Self::ContractInvalid => -31003,
-            Self::NoRoutine => -31004,
-            Self::Unreachable => -31005,
-            Self::BreakerOpen => -31006,
-            Self::Waiting => -31007,
-        }
-    }
-
-    /// The stable code of `docs/errors.md`.
-    #[must_use]
-    pub const fn stable(self) -> &'static str {
-        match self {
-            Self::Policy => "STP-POLICY",
-            Self::ReplyBroken => "STP-REPLY-BROKEN",
-            Self::ContractInvalid => "STP-CONTRACT-INVALID",
-            Self::NoRoutine => "STP-NO-ROUTINE",
-            Self::Unreachable => "STP-UNREACHABLE",
-            Self::BreakerOpen => "STP-BREAKER-OPEN",
-            Self::Waiting => "STP-WAITING",
         }
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!   POST body ──► Posted ──► Envelope (spans)            headers::check, headers::derive
 //!   reply     ──► incoming ──► CallResult ──► rewritten   spliced, never re-serialised
-//!   Refusal   ──► Row ──► HTTP status and JSON-RPC body
+//!   Refusal   ──► Code ──► HTTP status and JSON-RPC body
 //! ```
 //!
 //! Never here: a decision about a contract; a type that drops a member it does not know.
@@ -19,7 +19,7 @@ mod verdict;
 pub use envelope::{Envelope, EnvelopeError, META_VERSION, Method, Posted, Shape};
 pub use headers::{METHOD, Mirror, NAME, SESSION, VERSION, check, derive, encode};
 pub use recoded::recoded;
-pub use refusal::{Blame, Refusal, Refused, Row};
+pub use refusal::{Refusal, Refused};
 pub use reply::{
     CallResult, Incoming, Reply, ResultType, equal, incoming, looks_like_rejection,
     may_be_document, rewritten, sole_text,

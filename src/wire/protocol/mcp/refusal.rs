@@ -1,13 +1,12 @@
-//! What an agent is told instead of its peer's reply: one table from a refusal to HTTP and JSON-RPC.
-//!
-//! A refusal of a request is HTTP 200 with the request's id wherever the protocol does not demand
-//! otherwise: many clients lose the message, and some their whole session, on any other status.
+//! What an agent is told instead of its peer's reply. What a code means, and its status, stands in
+//! [`crate::wire::protocol::taxonomy`].
 
 use serde_json::{Value, json};
 
 use super::verdict;
 use crate::domain::json::ParseError;
 use crate::domain::message::{Code, Era, Executed, Verdict, VerdictNote};
+use crate::wire::protocol::taxonomy::{Retry, entry};
 
 /// Why an exchange does not end with the peer's reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,83 +54,48 @@ pub enum Refusal {
     /// No whole reply came.
     #[error("the peer could not be reached: {0}")]
     Unreachable(String),
+    /// This caller asks more often than it may.
+    #[error("{0}")]
+    RateLimited(String),
+    /// The peer did not answer in the time that the contract gives it.
+    #[error("the peer did not answer within {within_ms} ms")]
+    Deadline {
+        /// The deadline in milliseconds.
+        within_ms: u64,
+    },
     /// Stipula itself has no room.
     #[error("{0}")]
     Overloaded(String),
 }
 
-/// Who must act.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blame {
-    /// The peer broke its word.
-    Peer,
-    /// The caller sent what cannot be carried.
-    Caller,
-    /// A rule, a mode or a pending decision.
-    Configured,
-    /// Stipula.
-    Ours,
-}
-
-/// A row of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// Who must act.
-    pub blame: Blame,
-    /// HTTP status.
-    pub status: u16,
-    /// JSON-RPC error code.
-    pub code: i32,
-    /// The stable code of `docs/errors.md`.
-    pub stable: &'static str,
-    /// Ours, where it is one of the refusals that the verdict names.
-    pub own: Option<Code>,
-    /// Whether the same request may work later.
-    pub retryable: bool,
-}
-
 impl Refusal {
-    /// The row of the table.
+    /// The code that names it.
     #[must_use]
-    pub fn row(&self) -> Row {
-        let caller = |status, code, stable| Row {
-            blame: Blame::Caller,
-            status,
-            code,
-            stable,
-            own: None,
-            retryable: false,
-        };
-        let own = |blame, code: Code, retryable| Row {
-            blame,
-            status: 200,
-            code: code.json_rpc(),
-            stable: code.stable(),
-            own: Some(code),
-            retryable,
-        };
+    pub const fn code(&self) -> Code {
         match self {
-            Self::NotJson(_) => caller(400, -32700, "STP-NOT-JSON"),
-            Self::NotAMessage(_) => caller(400, -32600, "STP-NOT-A-MESSAGE"),
-            Self::HeaderMismatch(_) => caller(400, -32020, "STP-HEADER-MISMATCH"),
-            Self::TooLarge { .. } => caller(413, -32600, "STP-TOO-LARGE"),
-            Self::UnknownTool(_) => caller(200, -32602, "STP-UNKNOWN-TOOL"),
-            Self::NotCarried(_) => own(Blame::Peer, Code::NoRoutine, false),
-            Self::Drifted { code: Code::Waiting, .. } => {
-                own(Blame::Configured, Code::Waiting, true)
-            }
-            Self::Drifted { code, retryable, .. } => own(Blame::Peer, *code, *retryable),
-            Self::ContractInvalid(_) => own(Blame::Configured, Code::ContractInvalid, false),
-            Self::Malformed(_) | Self::Broken(_) => own(Blame::Peer, Code::ReplyBroken, false),
-            Self::Unreachable(_) => own(Blame::Peer, Code::Unreachable, true),
-            Self::Overloaded(_) => Row {
-                blame: Blame::Ours,
-                status: 200,
-                code: -32603,
-                stable: "STP-OVERLOADED",
-                own: None,
-                retryable: true,
-            },
+            Self::NotJson(_) => Code::NotJson,
+            Self::NotAMessage(_) => Code::NotAMessage,
+            Self::HeaderMismatch(_) => Code::HeaderMismatch,
+            Self::TooLarge { .. } => Code::TooLarge,
+            Self::UnknownTool(_) => Code::UnknownTool,
+            Self::NotCarried(_) => Code::NoRoutine,
+            Self::Drifted { code, .. } => *code,
+            Self::ContractInvalid(_) => Code::ContractInvalid,
+            Self::Malformed(_) | Self::Broken(_) => Code::ReplyBroken,
+            Self::Unreachable(_) => Code::Unreachable,
+            Self::RateLimited(_) => Code::RateLimited,
+            Self::Deadline { .. } => Code::Deadline,
+            Self::Overloaded(_) => Code::Overloaded,
+        }
+    }
+
+    /// Whether the same request may work later.
+    #[must_use]
+    pub const fn retryable(&self) -> bool {
+        match (entry(self.code()).retry, self) {
+            (Retry::Later, _) => true,
+            (Retry::AsTold, Self::Drifted { retryable, .. }) => *retryable,
+            (Retry::Never | Retry::AsTold, _) => false,
         }
     }
 }
@@ -143,13 +107,15 @@ pub struct Refused {
     pub why: Refusal,
     /// The contract in force, the drift, and whether the peer ran the call.
     pub note: VerdictNote,
+    /// When the same request may work, in milliseconds from now, where that is known.
+    pub retry_after_ms: Option<u64>,
 }
 
 impl Refused {
     /// A refusal of what no contract has a say in.
     #[must_use]
     pub fn plain(why: Refusal, executed: Executed) -> Self {
-        let code = why.row().own;
+        let code = Some(why.code());
         let note = VerdictNote {
             verdict: Verdict::Refused,
             contract: None,
@@ -161,20 +127,27 @@ impl Refused {
             changed: Vec::new(),
             inferred: None,
         };
-        Self { why, note }
+        Self { why, note, retry_after_ms: None }
+    }
+
+    /// The same, with the time after which to try again: `data.retry_after_ms`, and `Retry-After`
+    /// where the status is not 200.
+    #[must_use]
+    pub fn after(self, milliseconds: u64) -> Self {
+        Self { retry_after_ms: Some(milliseconds), ..self }
     }
 
     /// HTTP status of the answer.
     #[must_use]
     pub fn status(&self) -> u16 {
-        self.why.row().status
+        entry(self.why.code()).http
     }
 
     /// The JSON-RPC message: an `isError` result where the call ran, an error otherwise. `id` is the
     /// request's own text; without one the member is left out, as the modern revision asks.
     #[must_use]
     pub fn body(&self, id: Option<&str>, era: Era) -> Vec<u8> {
-        let row = self.why.row();
+        let code = self.why.code();
         let mut out = b"{\"jsonrpc\":\"2.0\",".to_vec();
         match (id, era) {
             (Some(id), _) => out.extend_from_slice(format!("\"id\":{id},").as_bytes()),
@@ -193,12 +166,40 @@ impl Refused {
             }
             out.extend_from_slice(format!("\"result\":{result}}}").as_bytes());
         } else {
-            told["code"] = Value::from(row.code);
-            told["error"] = Value::from(row.stable);
-            told["retryable"] = Value::from(row.retryable);
-            let error = json!({ "code": row.code, "message": self.why.to_string(), "data": told });
+            told["code"] = Value::from(code.json_rpc());
+            told["error"] = Value::from(code.stable());
+            told["retryable"] = Value::from(self.why.retryable());
+            if let Some(after) = self.retry_after_ms {
+                told["retry_after_ms"] = Value::from(after);
+            }
+            let message = self.why.to_string();
+            let error = json!({ "code": code.json_rpc(), "message": message, "data": told });
             out.extend_from_slice(format!("\"error\":{error}}}").as_bytes());
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_try_again_is_told_when() {
+        let why = Refusal::RateLimited("7 calls in a second, and 5 are allowed".to_owned());
+        let refused = Refused::plain(why, Executed::No).after(1_250);
+        let told: Value = serde_json::from_slice(&refused.body(Some("7"), Era::Legacy)).unwrap();
+        let (error, data) = (&told["error"], &told["error"]["data"]);
+        assert_eq!((&told["id"], &error["code"]), (&json!(7), &json!(-31_008)));
+        assert_eq!(
+            (&data["error"], &data["retryable"]),
+            (&json!("STP-RATE-LIMITED"), &json!(true))
+        );
+        assert_eq!((&data["retry_after_ms"], &data["executed"]), (&json!(1_250), &json!(false)));
+        let why = Refusal::NotAMessage("a batch".to_owned());
+        let refused = Refused::plain(why, Executed::No);
+        let told: Value = serde_json::from_slice(&refused.body(None, Era::Modern)).unwrap();
+        assert_eq!(told["error"]["data"]["retryable"], false);
+        assert!(told["error"]["data"].get("retry_after_ms").is_none(), "{told}");
     }
 }
