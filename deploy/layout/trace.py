@@ -39,30 +39,41 @@ def built():
 
 
 def tool(number):
+    """A tool whose schemas use what schemas use."""
+    short = {"type": "string", "minLength": 1, "maxLength": 80}
     flight = {
         "type": "object",
         "properties": {
-            "id": {"type": "string"},
-            "price": {"type": "number", "minimum": 0},
-            "stops": {"type": "integer"},
+            "id": {"type": "string", "pattern": "^[A-Z]{2}[0-9]{1,4}$"},
+            "said": {"anyOf": [short, {"type": "null"}]},
+            "price": {"type": "number", "minimum": 0, "exclusiveMaximum": 1e6, "multipleOf": 0.5},
+            "stops": {"type": "integer", "maximum": 9},
             "cabin": {"enum": ["economy", "business"]},
+            "kind": {"const": "flight"},
             "departs": {"type": "string", "format": "date-time"},
+            "legs": {"type": "array", "items": {"$ref": "#/$defs/leg"}, "minItems": 1, "uniqueItems": True},
         },
-        "required": ["id", "price"],
+        "required": ["id", "price", "cabin"],
+        "additionalProperties": False,
     }
+    leg = {
+        "type": "object",
+        "properties": {"from": short, "to": short},
+        "required": ["from", "to"],
+        "additionalProperties": short,
+    }
+    reply = {
+        "type": "object",
+        "properties": {"flights": {"type": "array", "items": flight}, "next": {"type": ["string", "null"]}},
+        "required": ["flights"],
+        "$defs": {"leg": leg},
+    }
+    asked = {"from": short, "many": {"type": "integer", "default": 1, "maximum": 100}}
     return {
         "name": f"search_{number}",
         "description": "Searches flights between two airports.",
-        "inputSchema": {
-            "type": "object",
-            "properties": {"from": {"type": "string"}, "many": {"type": "integer"}},
-            "required": ["from"],
-        },
-        "outputSchema": {
-            "type": "object",
-            "properties": {"flights": {"type": "array", "items": flight}},
-            "required": ["flights"],
-        },
+        "inputSchema": {"type": "object", "properties": asked, "required": ["from"]},
+        "outputSchema": reply,
         "annotations": {"readOnlyHint": True},
     }
 
@@ -78,7 +89,8 @@ def answer(message):
     if method != "tools/call":
         return {"error": {"code": -32601, "message": "no such method"}}
     many = params["arguments"].get("many", 1)
-    one = {"id": "f\u00e9-1\n", "price": 199.5, "stops": 1, "cabin": "economy", "departs": "2026-11-21T10:00:00Z"}
+    one = {"id": "LX318", "said": "f\u00e9\n", "price": 199.5, "stops": 1, "cabin": "economy", "kind": "flight"}
+    one |= {"departs": "2026-11-21T10:00:00Z", "legs": [{"from": "ZRH", "to": "LHR"}]}
     flights = {"flights": [one] * many}
     text = [{"type": "text", "text": json.dumps(flights)}]
     return {"result": {"content": text, "structuredContent": flights}}
@@ -107,6 +119,7 @@ class Peer(http.server.BaseHTTPRequestHandler):
     def reply(self, status, kind, body):
         self.send_response(status)
         self.send_header("content-type", kind)
+        self.send_header("mcp-session-id", "a-session")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -163,6 +176,8 @@ def calls(agent, many):
 def ask(agent, method, params):
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
     headers = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+    if method != "initialize":
+        headers |= {"mcp-session-id": "a-session", "mcp-protocol-version": "2025-06-18"}
     agent.request("POST", "/mcp", body, headers)
     answered = agent.getresponse()
     text = answered.read()
@@ -224,7 +239,8 @@ def main():
     with open(f"{HERE}/text.ld", "w", encoding="utf-8") as script:
         script.write("/* Written by trace.py: what runs, together. What a call runs comes first. */\n")
         script.write("SECTIONS\n{\n  .text.ran :\n  {\n")
-        script.writelines(f"    *(.text.{line})\n" for line in lines)
+        # What the compiler holds for cold stands in sections of another prefix.
+        script.writelines(f"    *(.text.{line} .text.unlikely.{line})\n" for line in lines)
         script.write("  }\n}\nINSERT BEFORE .text;\n")
     ran_bytes = sum(size[name] for name in rest)
     print(f"{len(calls_)} functions run in a call, {len(rest)} in all: {ran_bytes / 2**20:.1f} MiB of "
