@@ -10,6 +10,7 @@
 
 mod advisors;
 mod check;
+mod drift;
 mod fault;
 mod load;
 mod raw;

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::advisors::raw::Advisors;
+use super::drift::Drift;
 use super::secret::Secret;
 use crate::control::{self, Adopt, SealPolicy};
 use crate::live::Mode;
@@ -36,6 +37,8 @@ pub(super) struct Raw {
     pub(super) control: Control,
     /// Language models that are asked where the matcher leaves something open.
     pub(super) advisors: Advisors,
+    /// What is noticed beside the surface.
+    pub(super) drift: Drift,
     /// Who is proxied, by the name that paths, metrics and commands use.
     pub(super) peers: BTreeMap<String, Peer>,
 }

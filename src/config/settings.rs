@@ -136,7 +136,11 @@ impl Settings {
             },
             memory: limits.memory_bytes,
             control: control::Settings {
-                peers: raw.peers.iter().map(|(name, peer)| peer_settings(name, peer)).collect(),
+                peers: raw
+                    .peers
+                    .iter()
+                    .map(|(name, peer)| peer_settings(raw, name, peer))
+                    .collect(),
                 evidence_every: Millis(raw.control.evidence_every_ms),
                 cached_routines: raw.control.cached_routines,
                 signer,
@@ -208,7 +212,7 @@ fn dialled(raw: &Raw, name: &str, peer: &raw::Peer) -> Peer {
     }
 }
 
-fn peer_settings(name: &str, peer: &raw::Peer) -> PeerSettings {
+fn peer_settings(raw: &Raw, name: &str, peer: &raw::Peer) -> PeerSettings {
     let modes = peer.tools.iter().filter_map(|(tool, keys)| Some((tool.clone(), keys.mode?)));
     PeerSettings {
         mode: peer.mode,
@@ -225,6 +229,7 @@ fn peer_settings(name: &str, peer: &raw::Peer) -> PeerSettings {
         adopt: peer.adopt.into(),
         terms_declared: peer.terms == raw::Terms::Declared,
         approval_expiry: Millis(peer.approval_expiry_ms),
+        semantic: raw.drift.semantic.settings(),
         ..PeerSettings::new(PeerId::from(name), origin(&peer.url))
     }
 }

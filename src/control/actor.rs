@@ -19,6 +19,7 @@ use super::handle::{Answer, Command, PeerView};
 use super::intake::Recovered;
 use super::laps::Laps;
 use super::learn::Learning;
+use super::meaning::Meaning;
 use super::negotiate::{RoundEnded, Talk};
 use super::reshape::BrokenReply;
 use super::samples::Samples;
@@ -77,6 +78,8 @@ pub(super) struct ToolLife {
     pub(super) recovered: u32,
     /// How often they ended such an event.
     pub(super) recoveries: u32,
+    /// What its replies mean.
+    pub(super) meaning: Meaning,
 }
 
 impl Default for ToolLife {
@@ -93,6 +96,7 @@ impl Default for ToolLife {
             reported: None,
             recovered: 0,
             recoveries: 0,
+            meaning: Meaning::default(),
         }
     }
 }
@@ -250,6 +254,7 @@ impl Peer {
         }
         self.take_up_proposals(recovered.proposals);
         self.take_up_reports();
+        self.end_unasked_meanings();
         if let Some(head) = self.chain.head().cloned() {
             self.shared.peer_metrics.expiry(head.expiry);
             self.look_at_the_key(&head);
@@ -359,6 +364,7 @@ impl Peer {
         self.dropped_before = dropped;
         self.lapse_proposals();
         self.look_at_the_expiry(now);
+        self.look_at_profiles(now);
     }
 
     /// Puts what is known in force.

@@ -129,6 +129,10 @@ impl Peer {
         let tools: Vec<String> = patches.iter().map(|patch| patch.tool.clone()).collect();
         for patch in patches {
             let hash = patch.approved.hash();
+            if patch.approved.proposal().adopts.is_some() {
+                self.meaning_adopted(&patch.tool, patch.drift_id, sealed.hash.to_string());
+                continue;
+            }
             // What a person takes up again is no longer withdrawn.
             self.barred.remove(&hash);
             self.carried.insert(hash, patch.approved.proposal().routine.clone());
@@ -151,6 +155,7 @@ impl Peer {
             self.shared.scribe.now(vec![record]).await?;
             self.waiting.remove(&hash);
             self.move_event(waiting.drift_id, EventState::Dismissed, Some("denied".to_owned()));
+            self.refuse_meaning(&waiting.proposal);
             let why = format!("a person denied the proposal: {reason}");
             let drift = waiting.drift_id.to_string();
             self.set_state(&tool, ToolState::Unhealable { drift, why });
@@ -188,6 +193,7 @@ impl Peer {
     pub(super) fn take_up_proposals(&mut self, proposals: Vec<PendingProposal>) {
         for known in proposals {
             let PendingProposal { hash, drift_id, proposal, at, decision, .. } = known;
+            let adopts = proposal.adopts.is_some();
             match decision.as_deref() {
                 None => {
                     let drift = drift_id.to_string();
@@ -197,11 +203,13 @@ impl Peer {
                 }
                 Some("denied") => {
                     self.barred.insert(hash);
+                    self.refuse_meaning(&proposal);
                 }
                 Some("withdrawn") => {
                     self.barred.insert(hash);
                     self.carried.insert(hash, proposal.routine);
                 }
+                Some("approved") if adopts => self.forget_meaning(&proposal.tool),
                 Some("auto" | "approved") => {
                     self.carried.insert(hash, proposal.routine);
                 }
@@ -226,7 +234,10 @@ impl Peer {
                 expires_at: waiting.at.plus(self.settings.approval_expiry),
                 drift_id: waiting.drift_id,
                 bundle,
-                if_approved: self.if_approved(&proposal.tool),
+                if_approved: match proposal.adopts {
+                    Some(_) => self.if_meaning_approved(&proposal.tool),
+                    None => self.if_approved(&proposal.tool),
+                },
                 explained: explain(&proposal.routine),
                 proposal: proposal.clone(),
                 promised: head.and_then(|head| head.promised(&proposal.tool)).cloned(),

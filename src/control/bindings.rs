@@ -58,7 +58,7 @@ impl Peer {
         let sealed = head.is_some();
         let mode = self.mode_now(sealed);
         let mut tools = HashMap::new();
-        let infers = self.settings.inference_samples > 0;
+        let learns = (self.settings.inference_samples > 0, self.follows_meaning());
         let spoken = head.as_deref().map(Spoken::by);
         if let (Some(head), Some(spoken)) = (&head, &spoken) {
             for tool in head.promised_tools() {
@@ -75,7 +75,7 @@ impl Peer {
                             spoken,
                             tool,
                             life,
-                            (mode, infers),
+                            (mode, learns),
                             &self.shared.routines,
                             &self.shared.metrics,
                         ));
@@ -132,7 +132,7 @@ fn bind(
     spoken: &Spoken<'_>,
     tool: &Tool,
     life: &ToolLife,
-    (mode, infers): (Mode, bool),
+    (mode, learns): (Mode, (bool, bool)),
     routines: &RoutineCache,
     metrics: &Metrics,
 ) -> ToolBinding {
@@ -169,16 +169,21 @@ fn bind(
         state,
         revision: life.revision,
         kept: AtomicBool::new(life.kept),
-        sampler: samples(tool, spoken, life, infers).then(Sampler::default),
+        sampler: samples(tool, spoken, life, learns).then(Sampler::default),
         inferred: spoken.inferred(tool.name()),
         reported: life.reported.clone(),
     }
 }
 
 /// Whether exchanges of a tool are sampled: for replay, or as long as there is something to learn.
-fn samples(tool: &Tool, spoken: &Spoken<'_>, life: &ToolLife, infers: bool) -> bool {
+fn samples(
+    tool: &Tool,
+    spoken: &Spoken<'_>,
+    life: &ToolLife,
+    (infers, profiles): (bool, bool),
+) -> bool {
     let infers = infers && spoken.reply(tool.name()).is_none();
-    tool.hints().read_only == Some(true) || life.learning.wants(infers)
+    profiles || tool.hints().read_only == Some(true) || life.learning.wants(infers)
 }
 
 fn headers_of(tool: &Tool) -> Vec<(Vec<String>, String)> {

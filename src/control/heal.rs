@@ -481,7 +481,13 @@ impl Peer {
             .map(|patch| patch.tool.as_str())
             .chain(unaffected.iter().copied())
             .collect();
-        let step = if patches.is_empty() && adopted.is_empty() { Step::Patch } else { Step::Minor };
+        let meaning = |patch: &Patch| patch.approved.proposal().adopts.is_some();
+        let step = match patches {
+            // The promise itself is another one.
+            patches if patches.iter().any(meaning) => Step::Major,
+            [] if adopted.is_empty() => Step::Patch,
+            _ => Step::Minor,
+        };
         let draft = next_version(
             head,
             Next {

@@ -92,6 +92,9 @@ impl Peer {
 
     /// Samples of a tool that is not replayed are of no more use.
     fn learnt_enough(&self, tool: &ToolName) {
+        if self.follows_meaning() {
+            return;
+        }
         let binding = self.tools.get(tool).and_then(|life| life.binding.as_ref());
         if let Some(bound) = binding.filter(|bound| !bound.read_only_hint)
             && let Some(sampler) = &bound.sampler

@@ -27,6 +27,7 @@ mod intake;
 mod lag;
 mod laps;
 mod learn;
+mod meaning;
 mod negotiate;
 mod note;
 mod obey;
@@ -43,7 +44,7 @@ mod window;
 
 pub use handle::{Handle, HandleError};
 pub use intake::{Control, Parts, PeerParts, Running};
-pub use settings::{Adopt, PeerSettings, SealPolicy, Settings};
+pub use settings::{Adopt, PeerSettings, SealPolicy, Semantic, Settings};
 pub use status::{
     ApprovalShown, ApprovalStatus, BundleShown, BundleStatus, EventStatus, PeerStatus, RuleShown,
     Status, Told, ToolStatus, Why,

@@ -72,6 +72,7 @@ impl Peer {
         let delivered = matches!(call.verdict, Verdict::Kept | Verdict::Mended);
         if let (Some(sample), Some(caller), true) = (call.sample, &call.caller, delivered) {
             self.learn(&call.tool, &sample);
+            self.profile(&call.tool, &sample, at, seen);
             if !sample.in_text && self.is_replayed(&call.tool) {
                 let keep = self.settings.recordings;
                 self.samples.keep(&call.tool, &caller.principal, sample, keep);

@@ -110,6 +110,7 @@ impl Peer {
         }
         for life in self.tools.values_mut() {
             life.judged = None;
+            life.meaning.refused = false;
         }
         self.pending.asked = true;
         let event = "mode".to_owned();

@@ -7,11 +7,12 @@ use serde_json::Value;
 
 use super::actor::Peer;
 use super::laps::Laps;
+use super::meaning;
 use super::status::Told;
 use crate::domain::contract::{
     Direction, MessageType, ProvenanceKind, Sealed, Surface, TermSource, Tool,
 };
-use crate::domain::drift::EventState;
+use crate::domain::drift::{DriftEvent, EventState};
 use crate::domain::message::{Digest, Millis};
 use crate::domain::policy::Caller;
 use crate::live::{Switchboard, ToolState};
@@ -98,6 +99,7 @@ impl Peer {
         }
         self.compare(caller, since).await;
         self.settle_replies(caller, since).await;
+        self.settle_meanings(since);
         self.renew().await;
     }
 
@@ -152,6 +154,9 @@ impl Peer {
 
     /// The tool is offered as the contract speaks it: whatever was open about it is over.
     pub(super) fn as_sealed(&mut self, tool: &str) {
+        if self.is_meaning_asked(tool) {
+            return;
+        }
         let Some(life) = self.tools.get_mut(tool) else { return };
         life.judged = None;
         if life.state == ToolState::Sound {
@@ -192,7 +197,9 @@ impl Peer {
             self.end_reports(&tool, &version);
             self.as_sealed(&tool);
         }
-        for id in self.events.open().map(|event| event.drift_id).collect::<Vec<_>>() {
+        let other = |event: &&DriftEvent| event.sensor != meaning::SENSOR;
+        let open: Vec<_> = self.events.open().filter(other).map(|it| it.drift_id).collect();
+        for id in open {
             self.move_event(id, EventState::Resolved, Some(version.clone()));
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::domain::contract::Signer;
+use crate::domain::drift::profile::ProfileSettings;
 use crate::domain::message::{Millis, PeerId};
 use crate::live::Mode;
 
@@ -66,6 +67,25 @@ pub struct PeerSettings {
     pub terms_declared: bool,
     /// How long a proposal waits for a person.
     pub approval_expiry: Millis,
+    /// How what replies mean is followed.
+    pub semantic: Semantic,
+}
+
+/// How what replies mean is followed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Semantic {
+    /// Whether it is.
+    pub on: bool,
+    /// What profiles are held by.
+    pub profile: ProfileSettings,
+    /// A batch ends after this time, however few its calls are.
+    pub every: Millis,
+}
+
+impl Default for Semantic {
+    fn default() -> Self {
+        Self { on: true, profile: ProfileSettings::default(), every: Millis(300_000) }
+    }
 }
 
 impl PeerSettings {
@@ -90,6 +110,7 @@ impl PeerSettings {
             adopt: Adopt::Additions,
             terms_declared: false,
             approval_expiry: Millis(24 * 3_600_000),
+            semantic: Semantic::default(),
         }
     }
 

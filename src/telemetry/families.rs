@@ -55,6 +55,7 @@ pub(super) struct SlowFamilies {
     pub(super) advisors: AdvisorFamilies,
     pub(super) repeat_call_llm_ratio: Gauge,
     pub(super) coherence: GaugeVec,
+    pub(super) profile_score: GaugeVec,
     pub(super) expiry: GaugeVec,
     pub(super) generation: IntGaugeVec,
 }
@@ -178,6 +179,10 @@ impl Own<'_> {
             repeat_call_llm_ratio: self
                 .gauge("repeat_call_llm_ratio", "Advisor calls per exchange after the first."),
             coherence: self.gauges("coherence_score", "Coherence score, 0 to 100."),
+            profile_score: self.gauges(
+                "profile_score",
+                "Lowest profile score among the peer's tools: what replies mean, 0 to 100.",
+            ),
             expiry: self.gauges(
                 "contract_expiry_timestamp_seconds",
                 "When the contract in force expires, in seconds since 1970.",

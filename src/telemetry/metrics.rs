@@ -52,6 +52,7 @@ impl Metrics {
                 .collect(),
             breaker_trips: all.path.breaker_trips.with_label_values(&[name]),
             coherence: all.slow.coherence.with_label_values(&[name]),
+            profile_score: all.slow.profile_score.with_label_values(&[name]),
             expiry: all.slow.expiry.with_label_values(&[name]),
             generation: all.slow.generation.with_label_values(&[name]),
             drift_events: all.slow.drift_events.clone(),
@@ -229,6 +230,7 @@ struct PeerFamilies {
     violations: Vec<IntCounter>,
     breaker_trips: IntCounter,
     coherence: Gauge,
+    profile_score: Gauge,
     expiry: Gauge,
     generation: IntGauge,
     drift_events: IntCounterVec,
@@ -253,6 +255,11 @@ impl PeerMetrics {
     /// The coherence score, 0 to 100.
     pub fn coherence(&self, score: f64) {
         self.0.coherence.set(score);
+    }
+
+    /// The lowest profile score among the peer's tools, 0 to 100.
+    pub fn profile_score(&self, score: f64) {
+        self.0.profile_score.set(score);
     }
 
     /// When the contract in force expires.

@@ -11,6 +11,7 @@ mod classify;
 mod diff;
 mod event;
 pub mod normal;
+pub mod profile;
 mod text;
 pub mod words;
 

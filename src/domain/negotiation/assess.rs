@@ -40,6 +40,7 @@ pub fn assess_candidate(
             held_by: vec![Held { rule: Rule::Proof, why }],
             scope: Scope::All,
             origin: candidate.origin,
+            adopts: None,
         };
     };
     let proof = word(&prove(promised, |name| offer.tool(name), &candidate.routine));
@@ -94,6 +95,7 @@ fn weighed(
         held_by,
         scope: gated.scope,
         origin: candidate.origin,
+        adopts: None,
     }
 }
 
@@ -174,6 +176,7 @@ pub fn assess_reshaped(
         held_by: gated.held_by,
         scope: gated.scope,
         origin: candidate.origin,
+        adopts: None,
     }
 }
 
@@ -183,7 +186,7 @@ pub fn assess_reshaped(
 pub fn proposal_hash(proposal: &Proposal, promise: &Surface, offer: &Surface) -> Digest {
     let digest = |tool: Option<&Tool>| tool.map(|tool| tool.digest().to_string());
     let target = proposal.to_tool.as_deref().unwrap_or(&proposal.tool);
-    let bound = json!({
+    let mut bound = json!({
         "promise": digest(promise.tool(&proposal.tool)),
         "offer": digest(offer.tool(target)),
         // Without a single target, the whole offer decides what the routine may call.
@@ -192,6 +195,9 @@ pub fn proposal_hash(proposal: &Proposal, promise: &Surface, offer: &Surface) ->
         "to_tool": proposal.to_tool,
         "routine": proposal.routine,
     });
+    if let Some(adopts) = proposal.adopts {
+        bound["adopts"] = json!(adopts.to_string());
+    }
     canonical_digest(&bound).unwrap_or_else(|_| Digest::of(bound.to_string().as_bytes()))
 }
 
@@ -217,6 +223,7 @@ mod tests {
             held_by: Vec::new(),
             scope: Scope::All,
             origin: Origin::Matcher,
+            adopts: None,
         }
     }
 

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::message::Digest;
 use crate::domain::routine::{RoutineDoc, ToolRoutine};
 
 /// Who proposed.
@@ -152,4 +153,7 @@ pub struct Proposal {
     pub scope: Scope,
     /// Who proposed it.
     pub origin: Origin,
+    /// Where nothing is mapped and a person takes what was observed as the new meaning: its digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopts: Option<Digest>,
 }

@@ -241,6 +241,7 @@ mod tests {
             held_by: Vec::new(),
             scope: Scope::All,
             origin: Origin::Matcher,
+            adopts: None,
         };
         Proposed::new(proposal, Digest::of(b"proposal"))
     }
