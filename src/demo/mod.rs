@@ -7,8 +7,8 @@
 //!   reshape         a tool answers less than before: what can be found is mended, the rest is named
 //! ```
 //!
-//! What every story needs stands in `stage` (server, sidecar, how they end), `agent` (a client) and
-//! `account` (what is told at the end). A story adds its server and its plot.
+//! What every story needs stands in `stage` (server, sidecar, how they end), `tools` (what a server is),
+//! `agent` (a client) and `account` (what is told at the end). A story adds its tools and its plot.
 //!
 //! Never here: a figure that was not computed, a call that does not cross a socket.
 
@@ -18,6 +18,7 @@ mod consolidation;
 mod flights;
 mod reshape;
 mod stage;
+mod tools;
 
 pub use account::Account;
 pub use consolidation::play as play_consolidation;

@@ -8,7 +8,6 @@ use std::time::Duration;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use rmcp::handler::server::ServerHandler;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::Value;
@@ -16,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::agent::Agent;
+use super::tools::{Served, Tools};
 use crate::app::{Demonstration, OperatorError, StartError};
 
 /// Why a story could not be played.
@@ -59,9 +59,9 @@ pub(super) struct Stage {
 impl Stage {
     /// Starts the server on a loopback port, and a sidecar in front of it that knows it as `name`.
     /// Where there are `answers`, by tool name, an advisor gives them.
-    pub(super) async fn open<H: ServerHandler + Clone>(
+    pub(super) async fn open<T: Tools>(
         name: &str,
-        server: H,
+        server: T,
         answers: Option<BTreeMap<String, Value>>,
     ) -> Result<Self, DemoError> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -83,9 +83,9 @@ impl Stage {
     }
 }
 
-async fn serve<H: ServerHandler + Clone>(listener: TcpListener, server: H) {
+async fn serve<T: Tools>(listener: TcpListener, server: T) {
     let service = StreamableHttpService::new(
-        move || Ok(server.clone()),
+        move || Ok(Served(server.clone())),
         Arc::new(LocalSessionManager::default()),
         StreamableHttpServerConfig::default().with_json_response(true),
     );

@@ -3,18 +3,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rmcp::handler::server::ServerHandler;
-use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData,
-    Implementation, InitializeResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities,
-    Tool,
-};
-use rmcp::service::{RequestContext, RoleServer};
+use rmcp::model::{CallToolResult, ContentBlock, ErrorData, Tool};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use super::plan::Deed;
 use crate::demo::stage::DemoError;
+use crate::demo::tools::Tools;
 
 /// The definitions before and after the release.
 const BEFORE: &str = include_str!("../../../fixtures/demo/consolidation/before.json");
@@ -106,6 +101,10 @@ impl Tracker {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Tools for Tracker {
+    const NAME: &'static str = "issues";
 
     fn tools(&self) -> &[Tool] {
         if *self.changed.borrow() { &self.after } else { &self.before }
@@ -209,32 +208,4 @@ fn misfit(tool: &Tool, given: &Map<String, Value>) -> Option<String> {
         let wrong = !fits || listed.is_some_and(|listed| !listed.contains(value));
         wrong.then(|| format!("{name} has a value that is not taken"))
     })
-}
-
-impl ServerHandler for Tracker {
-    fn get_info(&self) -> InitializeResult {
-        InitializeResult::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(Implementation::new("issues", "1.0.0"))
-    }
-
-    async fn list_tools(
-        &self,
-        _page: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(self.tools().to_vec()))
-    }
-
-    fn get_tool(&self, name: &str) -> Option<Tool> {
-        self.tools().iter().find(|tool| tool.name == name).cloned()
-    }
-
-    async fn call_tool(
-        &self,
-        request: CallToolRequestParams,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        let arguments = request.arguments.unwrap_or_default();
-        self.call(request.name.as_ref(), &arguments).map(Into::into)
-    }
 }

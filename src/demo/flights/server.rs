@@ -3,16 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rmcp::handler::server::ServerHandler;
-use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData,
-    Implementation, InitializeResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities,
-    Tool,
-};
-use rmcp::service::{RequestContext, RoleServer};
+use rmcp::model::{CallToolResult, ContentBlock, ErrorData, Tool};
 use serde_json::{Map, Value, json};
 
 use crate::demo::stage::DemoError;
+use crate::demo::tools::Tools;
 
 /// The definitions before and after the change.
 const V1: &str = include_str!("../../../fixtures/demo/v1.json");
@@ -48,10 +43,6 @@ impl Flights {
         self.changed.store(true, Ordering::SeqCst);
     }
 
-    fn tools(&self) -> &[Tool] {
-        if self.changed.load(Ordering::SeqCst) { &self.after } else { &self.before }
-    }
-
     fn search(&self, arguments: &Map<String, Value>) -> Result<CallToolResult, ErrorData> {
         let v2 = self.changed.load(Ordering::SeqCst);
         let names = if v2 {
@@ -83,33 +74,17 @@ impl Flights {
     }
 }
 
-impl ServerHandler for Flights {
-    fn get_info(&self) -> InitializeResult {
-        InitializeResult::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(Implementation::new("flights", "1.0.0"))
+impl Tools for Flights {
+    const NAME: &'static str = "flights";
+
+    fn tools(&self) -> &[Tool] {
+        if self.changed.load(Ordering::SeqCst) { &self.after } else { &self.before }
     }
 
-    async fn list_tools(
-        &self,
-        _page: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(self.tools().to_vec()))
-    }
-
-    fn get_tool(&self, name: &str) -> Option<Tool> {
-        self.tools().iter().find(|tool| tool.name == name).cloned()
-    }
-
-    async fn call_tool(
-        &self,
-        request: CallToolRequestParams,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        let arguments = request.arguments.unwrap_or_default();
-        match request.name.as_ref() {
-            "search_flights" => self.search(&arguments).map(Into::into),
-            "get_airport" => airport(&arguments).map(Into::into),
+    fn call(&self, name: &str, given: &Map<String, Value>) -> Result<CallToolResult, ErrorData> {
+        match name {
+            "search_flights" => self.search(given),
+            "get_airport" => airport(given),
             other => Err(ErrorData::invalid_params(format!("Unknown tool: {other}"), None)),
         }
     }

@@ -4,16 +4,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use rmcp::handler::server::ServerHandler;
-use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData,
-    Implementation, InitializeResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities,
-    Tool,
-};
-use rmcp::service::{RequestContext, RoleServer};
+use rmcp::model::{CallToolResult, ContentBlock, ErrorData, Tool};
 use serde_json::{Map, Value, json};
 
 use crate::demo::stage::DemoError;
+use crate::demo::tools::Tools;
 
 /// The tool that is called.
 pub(super) const TOOL: &str = "create_issue";
@@ -78,30 +73,18 @@ pub(super) fn issue(number: u64, given: &Map<String, Value>) -> Value {
     })
 }
 
-impl ServerHandler for Issues {
-    fn get_info(&self) -> InitializeResult {
-        InitializeResult::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(Implementation::new("issues", "1.0.0"))
+impl Tools for Issues {
+    const NAME: &'static str = "issues";
+
+    fn tools(&self) -> &[Tool] {
+        std::slice::from_ref(&self.tool)
     }
 
-    async fn list_tools(
-        &self,
-        _page: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(vec![Tool::clone(&self.tool)]))
-    }
-
-    fn get_tool(&self, name: &str) -> Option<Tool> {
-        (name == TOOL).then(|| Tool::clone(&self.tool))
-    }
-
-    async fn call_tool(
-        &self,
-        request: CallToolRequestParams,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        let said = self.answer(&request.arguments.unwrap_or_default());
-        Ok(CallToolResult::success(vec![ContentBlock::text(said.to_string())]).into())
+    fn call(&self, name: &str, given: &Map<String, Value>) -> Result<CallToolResult, ErrorData> {
+        if name != TOOL {
+            return Err(ErrorData::invalid_params(format!("Unknown tool: {name}"), None));
+        }
+        let said = self.answer(given);
+        Ok(CallToolResult::success(vec![ContentBlock::text(said.to_string())]))
     }
 }
