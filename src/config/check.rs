@@ -32,7 +32,7 @@ impl<'s> Checker<'s> {
             return self.one_of(tree, &alternatives, name);
         }
         if let Some(types) = schema.get("type")
-            && !type_words(types).contains(&type_of(tree))
+            && !takes(types, tree)
         {
             let expected = type_words(types).join(" or ");
             let came = shown(tree);
@@ -94,7 +94,7 @@ impl<'s> Checker<'s> {
         }
         let of_type = alternatives.iter().copied().find(|schema| {
             constants(schema).is_empty()
-                && schema.get("type").is_none_or(|types| type_words(types).contains(&type_of(tree)))
+                && schema.get("type").is_none_or(|types| takes(types, tree))
         });
         match of_type {
             Some(schema) => self.value(tree, schema, name),
@@ -185,6 +185,12 @@ fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k s
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
+}
+
+/// Whether one of these types is the tree's; a whole number is a number.
+fn takes(types: &Value, tree: &Tree) -> bool {
+    let (words, came) = (type_words(types), type_of(tree));
+    words.contains(&came) || (came == "a whole number" && words.contains(&"a number"))
 }
 
 fn type_words(types: &Value) -> Vec<&'static str> {

@@ -16,6 +16,7 @@ mod load;
 mod raw;
 mod secret;
 mod settings;
+mod sharing;
 mod tree;
 
 pub use advisors::{Advisors, Configured};

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::advisors::raw::Advisors;
 use super::drift::Drift;
 use super::secret::Secret;
+use super::sharing::{Rate, RateLimits, Sizes};
 use crate::control::{self, Adopt, SealPolicy};
 use crate::live::Mode;
 use crate::wire::transport::{server, upstream};
@@ -284,6 +285,12 @@ pub(super) struct Peer {
     #[serde(default = "defaults::approval_expiry_ms")]
     #[schemars(range(min = 1))]
     pub(super) approval_expiry_ms: u64,
+    /// How often it is asked.
+    #[serde(default)]
+    pub(super) rate_limits: RateLimits,
+    /// How large a part of a request may be.
+    #[serde(default)]
+    pub(super) sizes: Sizes,
 }
 
 /// What a peer speaks.
@@ -345,6 +352,10 @@ pub(super) struct Surface {
 pub(super) struct ToolKeys {
     /// Its mode; absent: the peer's.
     pub(super) mode: Option<Mode>,
+    /// How often it is called, by all principals.
+    pub(super) rate_limit: Rate,
+    /// How large its arguments may be; what is absent is the peer's.
+    pub(super) sizes: Sizes,
 }
 
 /// Paired replay.
@@ -394,6 +405,8 @@ impl Peer {
             adopt: Adopting::default(),
             terms: Terms::default(),
             approval_expiry_ms: defaults::approval_expiry_ms(),
+            rate_limits: RateLimits::default(),
+            sizes: Sizes::default(),
         }
     }
 }

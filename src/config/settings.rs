@@ -1,5 +1,6 @@
 //! What is true: the settings of every room, built from a file that was checked.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use super::advisors::{self, Advisors};
 use super::raw::{self, Raw};
 use super::secret::signer;
+use super::sharing;
 use crate::control::{self, PeerSettings};
 use crate::domain::contract::Signer;
 use crate::domain::json::Limits;
@@ -86,13 +88,17 @@ impl Settings {
             faults.push((keys(&["seal", "signing_key"]), what));
             None
         });
+        let mut shares = BTreeMap::new();
         for (name, peer) in &raw.peers {
             peer_faults(name, peer, &mut faults);
+            shares.insert(PeerId::from(name.as_str()), sharing::share(name, peer, &mut faults));
         }
         let advisors = advisors::build(&raw.advisors, &raw.timeouts, &mut faults);
         if faults.is_empty() {
             let signer = signer.map(Arc::new);
-            Ok(Self::of(raw, (listen, admin), signer, advisors))
+            let mut settings = Self::of(raw, (listen, admin), signer, advisors);
+            settings.proxy.shares = shares;
+            Ok(settings)
         } else {
             Err(faults)
         }
@@ -133,6 +139,7 @@ impl Settings {
                 exchanges: limits.exchanges,
                 sessions: proxy.sessions,
                 session_ttl_ms: proxy.session_ttl_ms,
+                shares: BTreeMap::new(),
             },
             memory: limits.memory_bytes,
             control: control::Settings {

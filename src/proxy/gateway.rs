@@ -7,12 +7,13 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Guard};
 
 use super::plan::{Plan, Seat, Ways};
+use super::quota::Quota;
 use super::rounds::Rounds;
 use super::session::Sessions;
 use super::settings::Settings;
 use crate::domain::message::{Clock, PeerId};
 use crate::live::{Observations, Switchboard};
-use crate::telemetry::{Metrics, PeerMetrics, Tracer};
+use crate::telemetry::{Load, Metrics, PeerMetrics, Tracer};
 use crate::wire::transport::budget::BodyBudget;
 use crate::wire::transport::places::Places;
 use crate::wire::transport::pressure::Pressure;
@@ -68,6 +69,7 @@ pub struct Gateway {
 pub(super) struct Gate {
     pub(super) id: PeerId,
     pub(super) metrics: PeerMetrics,
+    pub(super) load: Arc<Load>,
     /// Until when first exchanges wait for the seal, in monotonic microseconds; 0 before the first.
     pub(super) seal_until: AtomicU64,
 }
@@ -77,6 +79,7 @@ impl Gate {
         Arc::new(Self {
             id: id.clone(),
             metrics: doors.metrics.peer(id),
+            load: doors.metrics.load(id),
             seal_until: AtomicU64::new(0),
         })
     }
@@ -86,7 +89,10 @@ impl Gateway {
     /// Puts the peers behind one listener.
     #[must_use]
     pub fn new(settings: Settings, peers: Vec<Peer>, doors: Doors) -> Arc<Self> {
-        let seat = |peer: Peer| Seat { gate: Gate::new(&peer.id, &doors), peer };
+        let seat = |peer: Peer| {
+            let quota = Arc::new(Quota::new(settings.share(&peer.id), &doors.clock));
+            Seat { gate: Gate::new(&peer.id, &doors), quota, peer }
+        };
         Arc::new(Self {
             budget: BodyBudget::new(settings.held_bytes, HELD_PATIENCE),
             sessions: Sessions::new(settings.sessions, settings.session_ttl_ms),
@@ -109,9 +115,14 @@ impl Gateway {
         let before = self.plan.load_full();
         let seat = |peer: Peer| {
             let known = before.seats.iter().find(|seat| seat.peer.id == peer.id);
+            let share = settings.share(&peer.id);
             let gate = known
                 .map_or_else(|| Gate::new(&peer.id, &self.doors), |seat| Arc::clone(&seat.gate));
-            Seat { gate, peer }
+            // Rates that stay as they were go on counting.
+            let kept = known.map(|seat| &seat.quota).filter(|quota| *quota.share() == share);
+            let fresh = || Arc::new(Quota::new(share.clone(), &self.doors.clock));
+            let quota = kept.map_or_else(fresh, Arc::clone);
+            Seat { gate, quota, peer }
         };
         self.places.resize(before.settings.exchanges, settings.exchanges);
         self.budget.resize(before.settings.held_bytes, settings.held_bytes);
@@ -194,6 +205,11 @@ impl Lane {
     /// The peer as it is configured.
     pub(super) fn peer(&self) -> &Peer {
         &self.seat().peer
+    }
+
+    /// How often the peer is asked, and with how much.
+    pub(super) fn quota(&self) -> &Quota {
+        &self.seat().quota
     }
 
     /// What is known of the peer.

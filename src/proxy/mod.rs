@@ -23,15 +23,18 @@ mod mend;
 mod opening;
 mod plan;
 mod principal;
+mod quota;
 mod relay;
 mod release;
 mod report;
 mod rounds;
 mod session;
 mod settings;
+mod share;
 mod stack;
 mod tape;
 mod traced;
 
 pub use gateway::{Doors, Gateway, Peer, Proxy};
 pub use settings::{Routing, Settings};
+pub use share::{Rate, Rates, Share, Sizes, ToolShare};

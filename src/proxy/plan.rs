@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::gateway::{Gate, Gateway, Peer};
+use super::quota::Quota;
 use super::settings::{Routing, Settings};
 use crate::wire::transport::upstream::Upstream;
 
@@ -26,6 +27,8 @@ pub(super) struct Seat {
     pub(super) peer: Peer,
     /// What is known of it, whatever the plan.
     pub(super) gate: Arc<Gate>,
+    /// How often it is asked, and with how much.
+    pub(super) quota: Arc<Quota>,
 }
 
 impl Plan {

@@ -10,6 +10,7 @@ use http::{Response, StatusCode};
 
 use crate::domain::message::{Era, Executed};
 use crate::wire::protocol::mcp::{Envelope, Refusal, Refused};
+use crate::wire::protocol::taxonomy::entry;
 use crate::wire::transport::body::Body;
 use crate::wire::transport::budget::BodyPermit;
 
@@ -30,6 +31,14 @@ pub(super) fn refusal(refused: &Refused, id: Option<&str>, era: Era) -> Response
         // Whole seconds, and never too soon.
         response.headers_mut().insert(RETRY_AFTER, after.div_ceil(1_000).into());
     }
+    response
+}
+
+/// As [`refusal`], for a request that was not read: with no id to answer, its HTTP status tells.
+pub(super) fn unread(refused: &Refused) -> Response<Body> {
+    let mut response = refusal(refused, None, Era::Modern);
+    let status = StatusCode::from_u16(entry(refused.why.code()).bare_http);
+    *response.status_mut() = status.unwrap_or_default();
     response
 }
 

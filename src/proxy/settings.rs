@@ -1,6 +1,10 @@
 //! What an operator may set on the path of an exchange.
 
+use std::collections::BTreeMap;
+
+use super::share::Share;
 use crate::domain::json::Limits;
+use crate::domain::message::PeerId;
 
 /// How peers are told apart by path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +41,15 @@ pub struct Settings {
     pub sessions: usize,
     /// How long a legacy session is remembered after its last use, in milliseconds.
     pub session_ttl_ms: u64,
+    /// How much of each peer is asked for; the default where one is absent.
+    pub shares: BTreeMap<PeerId, Share>,
+}
+
+impl Settings {
+    /// How much of this peer is asked for.
+    pub(super) fn share(&self, peer: &PeerId) -> Share {
+        self.shares.get(peer).cloned().unwrap_or_default()
+    }
 }
 
 impl Default for Settings {
@@ -53,6 +66,7 @@ impl Default for Settings {
             exchanges: 100_000,
             sessions: 10_000,
             session_ttl_ms: 3_600_000,
+            shares: BTreeMap::new(),
         }
     }
 }

@@ -20,6 +20,7 @@ use super::judge::{Finding, Judged, judge};
 use super::listing;
 use super::mend;
 use super::opening;
+use super::quota;
 use super::relay;
 use super::release;
 use super::report;
@@ -40,7 +41,10 @@ pub(super) async fn exchange(proxy: Proxy, request: Request<Body>) -> Response<B
     let seen = bind::now(&arrival.lane);
     let watched = seen.sealed() || arrival.lane.peer().seal_on_first_use;
     if !arrival.speaks_mcp() || !watched {
-        return relay::stream(arrival).await;
+        return match quota::unread_excess(&arrival) {
+            None => relay::stream(arrival).await,
+            Some(refused) => release::unread(&refused),
+        };
     }
     // Boxed, because what streams through should not carry the room that a call takes.
     Box::pin(message(arrival, seen)).await
@@ -49,7 +53,10 @@ pub(super) async fn exchange(proxy: Proxy, request: Request<Body>) -> Response<B
 /// A POST that is read, because something may be promised.
 async fn message(arrival: Arrival, seen: InForce) -> Response<Body> {
     match arrival.read().await {
-        Ok((exchange, Posted::One(envelope))) => one(exchange, envelope, seen).await,
+        Ok((exchange, Posted::One(envelope))) => match quota::excess(&exchange, &envelope) {
+            None => one(exchange, envelope, seen).await,
+            Some(refused) => release::refusal(&refused, envelope.id(), envelope.era),
+        },
         Ok((exchange, Posted::Batch(all))) => batch(exchange, &all, &seen).await,
         Err(refused) => release::refusal(&refused, None, Era::Modern),
     }
@@ -105,7 +112,10 @@ async fn batch(exchange: Exchange, all: &[Envelope], seen: &InForce) -> Response
         let refused = report::refused(&exchange.lane, why, Executed::No);
         return release::refusal(&refused, None, Era::Legacy);
     }
-    relay::message(exchange, None, false).await
+    match quota::batch_excess(&exchange, all) {
+        None => relay::message(exchange, None, false).await,
+        Some(refused) => release::unread(&refused),
+    }
 }
 
 /// A call under contract, to its end.

@@ -9,6 +9,7 @@ use prometheus::{
 };
 
 use super::histogram::PathHistogram;
+use super::load::Loads;
 
 /// Bounds of the slow loop's histograms, in seconds.
 const LOOP_BOUNDS: [f64; 14] =
@@ -24,6 +25,7 @@ pub(super) struct Families {
     pub(super) path: PathFamilies,
     pub(super) slow: SlowFamilies,
     pub(super) house: HouseFamilies,
+    pub(super) loads: Loads,
 }
 
 /// What the data plane tells.
@@ -88,7 +90,8 @@ impl Families {
         ));
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let (path, slow, house) = (own.path(), own.slow(), own.house());
-        Self { registry, path, slow, house }
+        let loads = own.put(Loads::new());
+        Self { registry, path, slow, house, loads }
     }
 }
 

@@ -170,6 +170,26 @@ label!(
 );
 
 label!(
+    /// Why a request was refused for want of room, rate or size.
+    Shed {
+        /// More requests than the peer is to be asked.
+        PeerRate = "peer_rate",
+        /// More calls than this tool is to be asked.
+        ToolRate = "tool_rate",
+        /// More requests than one principal may make.
+        PrincipalRate = "principal_rate",
+        /// As many calls wait as may.
+        Queue = "queue",
+        /// As many calls of one principal wait as may.
+        PrincipalQueue = "principal_queue",
+        /// It waited too long.
+        Wait = "wait",
+        /// Its arguments, or a text in them, are too long.
+        Size = "size",
+    }
+);
+
+label!(
     /// Where the time between the first sighting of a drift and the swap goes.
     HealStage {
         /// From the exchange that saw it to the control plane that takes it up.

@@ -11,6 +11,7 @@ use super::histogram::seconds;
 use super::labels::{
     AdvisorOutcome, Approval, Dropped, HealStage, Limit, NegotiationResult, ViolationKind,
 };
+use super::load::Load;
 use crate::domain::drift::{DriftType, Severity};
 use crate::domain::message::{Code, Generation, PeerId, UnixMillis, Verdict};
 use crate::domain::negotiation::Origin;
@@ -58,6 +59,12 @@ impl Metrics {
             drift_events: all.slow.drift_events.clone(),
             name: peer.clone(),
         }))
+    }
+
+    /// What is asked of one peer at once. Ask once, keep it.
+    #[must_use]
+    pub fn load(&self, peer: &PeerId) -> Arc<Load> {
+        self.0.loads.of(peer)
     }
 
     /// What Stipula alone added to one exchange, in microseconds.

@@ -12,6 +12,7 @@
 mod families;
 mod histogram;
 mod labels;
+mod load;
 mod logs;
 mod metrics;
 pub mod names;
@@ -19,8 +20,9 @@ mod otlp;
 mod trace;
 
 pub use labels::{
-    AdvisorOutcome, Approval, Dropped, HealStage, Limit, NegotiationResult, ViolationKind,
+    AdvisorOutcome, Approval, Dropped, HealStage, Limit, NegotiationResult, Shed, ViolationKind,
 };
+pub use load::Load;
 pub use logs::{LogFormat, Settings, start_logs};
 pub use metrics::{Metrics, PeerMetrics};
 pub use otlp::TraceError;

@@ -120,6 +120,11 @@ impl Agent {
         self.post(id, text.to_string(), headers).await
     }
 
+    /// Sends a message that is no request.
+    pub(crate) async fn say(&mut self, message: &Value, headers: &[(&str, &str)]) -> Said {
+        self.post(0, message.to_string(), headers).await
+    }
+
     /// Sends a request; an error where the connection is gone.
     pub(crate) async fn try_ask(&mut self, method: &str, params: &Value) -> hyper::Result<Said> {
         self.next += 1;

@@ -66,6 +66,16 @@ pub enum Refusal {
     /// Stipula itself has no room.
     #[error("{0}")]
     Overloaded(String),
+    /// A part of the request is larger than its own limit.
+    #[error("expected {what} of at most {limit}, got {came}")]
+    PartTooLarge {
+        /// Which part, in words.
+        what: &'static str,
+        /// The limit, in the unit that `what` names.
+        limit: usize,
+        /// What came.
+        came: usize,
+    },
 }
 
 impl Refusal {
@@ -76,7 +86,7 @@ impl Refusal {
             Self::NotJson(_) => Code::NotJson,
             Self::NotAMessage(_) => Code::NotAMessage,
             Self::HeaderMismatch(_) => Code::HeaderMismatch,
-            Self::TooLarge { .. } => Code::TooLarge,
+            Self::TooLarge { .. } | Self::PartTooLarge { .. } => Code::TooLarge,
             Self::UnknownTool(_) => Code::UnknownTool,
             Self::NotCarried(_) => Code::NoRoutine,
             Self::Drifted { code, .. } => *code,

@@ -1,0 +1,121 @@
+//! Who asks too often, or brings too much, is told so by name, and the others are not.
+
+mod stage;
+
+use serde_json::{Value, json};
+use stage::{Agent, Peer, Said, Sidecar};
+
+async fn peer() -> Peer {
+    let tool = |name: &str| {
+        json!({
+            "name": name,
+            "inputSchema": { "type": "object" },
+            "outputSchema": { "type": "object" },
+            "annotations": { "readOnlyHint": true },
+        })
+    };
+    Peer::start(json!([tool("read"), tool("book")]), |asked| asked.result("{}")).await
+}
+
+/// A call of somebody who shows a credential.
+async fn call(agent: &mut Agent, who: &str, tool: &str, arguments: &Value) -> Said {
+    let bearer = format!("Bearer {who}");
+    let params = json!({ "name": tool, "arguments": arguments });
+    agent.ask_with("tools/call", &params, &[("authorization", &bearer)]).await
+}
+
+/// What a refusal says of itself: its stable code, whether to try again, and when.
+fn refused(said: &Said) -> (String, bool, Option<u64>) {
+    assert_eq!(said.json()["id"], json!(said.id));
+    let data = &said.json()["error"]["data"];
+    assert_eq!(data["executed"], json!(false), "{data}");
+    let code = data["error"].as_str().unwrap().to_owned();
+    (code, data["retryable"] == json!(true), data["retry_after_ms"].as_u64())
+}
+
+#[tokio::test]
+async fn who_asks_too_often_is_told_when_to_come_back_and_others_are_served() {
+    let (peer, state) = (peer().await, tempfile::tempdir().unwrap());
+    // One an hour comes free: what this test sees does not rest on how fast it runs.
+    let rates = "rate_limits: { principal: { per_second: 0.0003, burst: 3 } }, \
+                 tools: { book: { rate_limit: { per_second: 0.0003, burst: 2 } } }";
+    let sidecar = Sidecar::start_configured(&peer, state.path(), rates).await;
+    let mut agent = Agent::connect(sidecar.proxy).await;
+    for _ in 0..3 {
+        assert!(call(&mut agent, "ann", "read", &json!({})).await.structured().is_ok());
+    }
+    let before = peer.calls();
+    let said = call(&mut agent, "ann", "read", &json!({})).await;
+    let (code, retryable, after) = refused(&said);
+    assert_eq!((code.as_str(), retryable), ("STP-RATE-LIMITED", true));
+    assert_eq!(said.error().0, -31008);
+    let after = after.unwrap();
+    assert!((3_000_000..=3_334_000).contains(&after), "{after}");
+    let header: u64 = said.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert_eq!(header, after.div_ceil(1000));
+    assert_eq!(peer.calls(), before, "a refused call reaches nobody");
+    // Another principal, on the same connection and in the same session.
+    for _ in 0..2 {
+        assert!(call(&mut agent, "bob", "book", &json!({})).await.structured().is_ok());
+    }
+    let said = call(&mut agent, "cid", "book", &json!({})).await;
+    assert_eq!(refused(&said).0, "STP-RATE-LIMITED");
+    assert!(call(&mut agent, "cid", "read", &json!({})).await.structured().is_ok());
+    // What a peer waits for, and what is no request, is never in excess.
+    let told = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+    let bearer = [("authorization", "Bearer ann")];
+    assert_eq!(agent.say(&told, &bearer).await.status, 202);
+    let shed = |reason: &str| {
+        let name = format!("stipula_shed_total{{peer=\"flights\",reason=\"{reason}\"}}");
+        let sidecar = &sidecar;
+        async move { sidecar.metric(&name).await }
+    };
+    assert_eq!((shed("principal_rate").await, shed("tool_rate").await), (1.0, 1.0));
+    assert_eq!(sidecar.metric("stipula_limits_total{limit=\"rate\"}").await, 2.0);
+    sidecar.stop().await;
+}
+
+#[tokio::test]
+async fn what_no_contract_watches_is_limited_too() {
+    let (peer, state) = (peer().await, tempfile::tempdir().unwrap());
+    let rates = "seal: manual, rate_limits: { peer: { per_second: 0.0003, burst: 2 } }";
+    let sidecar = Sidecar::start_configured(&peer, state.path(), rates).await;
+    let mut agent = Agent::unopened(sidecar.proxy).await;
+    for _ in 0..2 {
+        // Without a session the peer says no, and it is the peer that says it.
+        assert_eq!(agent.ask("ping", &json!({})).await.status, 400);
+    }
+    let said = agent.ask("ping", &json!({})).await;
+    assert_eq!(said.status, 429);
+    assert!(said.headers.contains_key("retry-after"));
+    assert_eq!(said.json()["error"]["data"]["error"], "STP-RATE-LIMITED");
+    sidecar.stop().await;
+}
+
+#[tokio::test]
+async fn arguments_and_prompts_beyond_their_size_are_refused_by_name() {
+    let (peer, state) = (peer().await, tempfile::tempdir().unwrap());
+    let sizes = "sizes: { text_bytes: 10 }, tools: { book: { sizes: { arguments_bytes: 30 } } }";
+    let sidecar = Sidecar::start_configured(&peer, state.path(), sizes).await;
+    let mut agent = Agent::connect(sidecar.proxy).await;
+    for (tool, arguments, fits) in [
+        ("read", json!({ "prompt": "0123456789" }), true),
+        ("read", json!({ "prompt": "0123456789+" }), false),
+        ("read", json!({ "numbers": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12] }), true),
+        ("book", json!({ "numbers": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12] }), false),
+        ("book", json!({ "prompt": "0123456789+" }), false),
+    ] {
+        let before = peer.calls();
+        let said = call(&mut agent, "ann", tool, &arguments).await;
+        if fits {
+            assert!(said.structured().is_ok(), "{tool} {arguments}");
+            continue;
+        }
+        assert_eq!(refused(&said), ("STP-TOO-LARGE".to_owned(), false, None), "{arguments}");
+        assert_eq!((said.status, &said.json()["error"]["code"]), (413, &json!(-32600)));
+        assert_eq!(peer.calls(), before);
+    }
+    let name = "stipula_shed_total{peer=\"flights\",reason=\"size\"}";
+    assert_eq!(sidecar.metric(name).await, 3.0);
+    sidecar.stop().await;
+}
