@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tower::service_fn;
 
+use super::life::{Life, Standing};
 use super::token::Token;
-use crate::control::{Handle, HandleError};
+use crate::control::{Handle, HandleError, Status};
 use crate::domain::message::{Digest, PeerId};
 use crate::live::{Mode, Switchboard};
 use crate::telemetry::Metrics;
@@ -35,6 +36,7 @@ struct Doors {
     metrics: Metrics,
     token: Token,
     switchboard: Arc<Switchboard>,
+    life: Life,
 }
 
 impl Desk {
@@ -45,8 +47,9 @@ impl Desk {
         metrics: Metrics,
         token: Token,
         switchboard: Arc<Switchboard>,
+        life: Life,
     ) -> Self {
-        Self(Arc::new(Doors { control, metrics, token, switchboard }))
+        Self(Arc::new(Doors { control, metrics, token, switchboard, life }))
     }
 }
 
@@ -95,6 +98,14 @@ impl From<HandleError> for Refusal {
         };
         Self::new(status, error.to_string())
     }
+}
+
+/// The answer to `stipula status`.
+#[derive(Serialize)]
+struct StatusShown {
+    #[serde(flatten)]
+    status: Status,
+    configuration: Arc<Standing>,
 }
 
 #[derive(Default, Deserialize)]
@@ -163,7 +174,10 @@ impl Desk {
     ) -> Result<Response<Body>, Refusal> {
         let control = &self.0.control;
         match route {
-            ["status"] => Ok(json_of(&control.status())),
+            ["status"] => {
+                let configuration = self.0.life.standing();
+                Ok(json_of(&StatusShown { status: control.status(), configuration }))
+            }
             ["drift"] => {
                 let events: Vec<_> = control
                     .drift()
@@ -226,6 +240,10 @@ impl Desk {
                 control.set_mode(&PeerId::new(peer), mode, tool).await?
             }
             ["seal"] => control.seal(&PeerId::new(parsed::<PeerBody>(body)?.peer)).await?,
+            ["reload"] => {
+                let said = self.0.life.reload("asked by the admin listener").await;
+                said.map_err(|faults| Refusal::new(StatusCode::CONFLICT, faults.join("\n")))?
+            }
             ["review"] => control.review(&PeerId::new(parsed::<PeerBody>(body)?.peer)).await?,
             _ => return Err(no_route()),
         };

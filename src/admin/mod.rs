@@ -9,6 +9,7 @@
 //! answer.
 
 mod desk;
+mod life;
 mod token;
 
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use std::net::SocketAddr;
 use crate::wire::transport::server;
 
 pub use desk::Desk;
+pub use life::{Life, ReloadAsked, Standing};
 pub use token::{Token, TokenError};
 
 /// The shipped defaults of the admin listener.

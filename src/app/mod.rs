@@ -12,10 +12,13 @@ mod ambient;
 #[cfg(feature = "demo")]
 mod demonstration;
 mod operator;
+mod peers;
 mod process;
+mod reload;
 mod sidecar;
 mod target;
 mod upkeep;
+mod watch;
 
 pub use ambient::{SystemClock, SystemDice};
 #[cfg(feature = "demo")]

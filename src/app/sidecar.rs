@@ -7,21 +7,23 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::ambient::{SystemClock, SystemDice};
+use super::peers::{Endpoints, asked, endpoints, proxied};
 use super::process;
-use super::upkeep::Upkeep;
+use super::reload::Reloading;
+use super::upkeep::{MemoryLimit, Upkeep};
 use crate::admin;
-use crate::config::{ConfigError, Configured, Settings};
+use crate::config::{ConfigError, Configured, Flags, Settings};
 use crate::control::advisor::{Advisor, ModelAdvisor, Panel};
-use crate::control::{Control, Handle, Parts, PeerParts, SealPolicy, Told};
+use crate::control::{Control, Handle, Parts, Told};
 use crate::domain::message::{Clock, Dice};
 use crate::live::{Observation, Observations, Switchboard};
-use crate::proxy::{Doors, Gateway, Peer, Proxy};
+use crate::proxy::{Doors, Gateway, Proxy};
 use crate::store::{FileStore, Store, StoreError};
 use crate::telemetry::{Metrics, TraceError, Tracer};
 use crate::wire::protocol::advisor::Provider;
-use crate::wire::protocol::mcp::peer::PeerClient;
+use crate::wire::transport::pressure::Pressure;
 use crate::wire::transport::server::{self, House, ServeError, Server, serve};
-use crate::wire::transport::upstream::{Endpoint, EndpointError, Upstream};
+use crate::wire::transport::upstream::{Endpoint, EndpointError};
 
 /// Ordinary observations that wait between the planes; more are dropped and counted.
 const ORDINARY_LANE: usize = 65_536;
@@ -79,6 +81,8 @@ pub struct Extras {
     pub store: Option<Arc<dyn Store>>,
     /// The admin token; that of the state directory where absent.
     pub token: Option<admin::Token>,
+    /// What the settings were loaded by, so that they can be loaded again while it runs.
+    pub flags: Flags,
 }
 
 /// A sidecar that runs.
@@ -97,6 +101,7 @@ pub struct Sidecar {
     doors: Server,
     stop: oneshot::Sender<()>,
     control: std::thread::JoinHandle<()>,
+    life: admin::Life,
     _upkeep: Upkeep,
 }
 
@@ -129,11 +134,11 @@ impl Sidecar {
             dropped: observations.dropped_counter(),
             told,
         };
-        let endpoints = endpoints(&settings)?;
+        let endpoints = endpoints(&settings, None)?;
         let (control, bindings) = Control::load(parts, asked(&settings, &endpoints))?;
         let switchboard = Arc::new(Switchboard::new(bindings));
         let mut upkeep = Upkeep::default();
-        let pressure = upkeep.memory(settings.memory);
+        let (pressure, memory) = upkeep.memory(settings.memory);
         let gateway = Gateway::new(
             settings.proxy.clone(),
             proxied(&settings, &endpoints),
@@ -146,22 +151,22 @@ impl Sidecar {
                 pressure: pressure.clone(),
             },
         );
-        let (stop, stopping) = oneshot::channel();
-        let board = Arc::clone(&switchboard);
-        let (handle, control) = spawned(move |started| {
-            run_control(control, &board, ordinary, reserved, started, stopping);
-        })?;
+        let (handle, control, stop) = turning(control, &switchboard, ordinary, reserved)?;
         let token = match extras.token {
             Some(token) => token,
             None => admin::Token::of(&settings.store.dir, settings.keep_state)?,
         };
-        let desk =
-            admin::Desk::new(handle.clone(), metrics.clone(), token, Arc::clone(&switchboard));
-        let doors = serve(settings.admin.clone(), House::default(), move |_| desk.clone())?;
-        let house = House { metrics: Some(metrics), pressure };
-        let data = serve(within_means(&settings.listen), house, move |_| Proxy::new(&gateway))?;
-        upkeep.certificate(data.certificate());
-        upkeep.certificate(doors.certificate());
+        let rooms = Rooms {
+            clock,
+            metrics,
+            endpoints,
+            switchboard: Arc::clone(&switchboard),
+            gateway,
+            handle: handle.clone(),
+            pressure,
+            memory,
+        };
+        let (data, doors, life) = rooms.open(settings, extras.flags, token, &mut upkeep)?;
         Ok(Self {
             proxy: data.local_addr(),
             admin: doors.local_addr(),
@@ -173,6 +178,7 @@ impl Sidecar {
             doors,
             stop,
             control,
+            life,
             _upkeep: upkeep,
         })
     }
@@ -181,6 +187,12 @@ impl Sidecar {
     #[must_use]
     pub fn switchboard(&self) -> &Arc<Switchboard> {
         &self.switchboard
+    }
+
+    /// How its configuration stands, and the way to have it read again.
+    #[must_use]
+    pub fn life(&self) -> &admin::Life {
+        &self.life
     }
 
     /// Stops: no new exchanges, those in flight end within the span, then evidence is flushed.
@@ -194,6 +206,70 @@ impl Sidecar {
         let _ = tokio::task::spawn_blocking(move || self.control.join()).await;
         cut
     }
+}
+
+/// What runs before anybody can ask for it.
+struct Rooms {
+    clock: Arc<dyn Clock>,
+    metrics: Metrics,
+    endpoints: Endpoints,
+    switchboard: Arc<Switchboard>,
+    gateway: Arc<Gateway>,
+    handle: Handle,
+    pressure: Pressure,
+    memory: MemoryLimit,
+}
+
+impl Rooms {
+    /// Opens the listeners, for agents and for operators, and keeps the configuration fresh.
+    fn open(
+        self,
+        settings: Settings,
+        flags: Flags,
+        token: admin::Token,
+        upkeep: &mut Upkeep,
+    ) -> Result<(Server, Server, admin::Life), StartError> {
+        let file = flags.config.as_ref().map(|file| file.display().to_string());
+        let (life, asks) = admin::Life::new(file, self.clock.now());
+        life.set_drain(settings.drain);
+        let (handle, metrics) = (self.handle.clone(), self.metrics.clone());
+        let desk = admin::Desk::new(handle, metrics, token, self.switchboard, life.clone());
+        let doors = serve(settings.admin.clone(), House::default(), move |_| desk.clone())?;
+        let house = House { metrics: Some(self.metrics.clone()), pressure: self.pressure };
+        let gateway = Arc::clone(&self.gateway);
+        let data = serve(within_means(&settings.listen), house, move |_| Proxy::new(&gateway))?;
+        upkeep.certificate(data.certificate());
+        upkeep.certificate(doors.certificate());
+        let reloading = Reloading {
+            flags,
+            settings,
+            endpoints: self.endpoints,
+            gateway: self.gateway,
+            control: self.handle,
+            listeners: [data.rules().clone(), doors.rules().clone()],
+            memory: self.memory,
+            metrics: self.metrics,
+            clock: self.clock,
+            life: life.clone(),
+        };
+        upkeep.run(reloading.run(asks));
+        Ok((data, doors, life))
+    }
+}
+
+/// Starts the control plane: what it is reached by, its thread, and what ends it.
+fn turning(
+    control: Control,
+    switchboard: &Arc<Switchboard>,
+    ordinary: mpsc::Receiver<Observation>,
+    reserved: mpsc::Receiver<Observation>,
+) -> Result<(Handle, std::thread::JoinHandle<()>, oneshot::Sender<()>), StartError> {
+    let (stop, stopping) = oneshot::channel();
+    let board = Arc::clone(switchboard);
+    let (handle, thread) = spawned(move |started| {
+        run_control(control, &board, ordinary, reserved, started, stopping);
+    })?;
+    Ok((handle, thread, stop))
 }
 
 /// The control plane's thread, and what it is reached by once it runs.
@@ -213,7 +289,7 @@ fn spawned(
 
 /// No more connections than there are file descriptors for: one too many waits to be accepted, where
 /// without a descriptor neither its peer nor the ledger could be reached.
-fn within_means(settings: &server::Settings) -> server::Settings {
+pub(super) fn within_means(settings: &server::Settings) -> server::Settings {
     let most = process::most_connections();
     if most < settings.connections {
         let wanted = settings.connections;
@@ -259,44 +335,6 @@ fn asked_advisor(one: &Configured) -> Result<Arc<dyn Advisor>, StartError> {
         Endpoint::new(&one.url, one.upstream.clone()).map_err(|error| wrong(error.to_string()))?;
     let provider = Provider::new(Arc::new(endpoint), one.provider.clone()).map_err(wrong)?;
     Ok(Arc::new(ModelAdvisor::new(one.name.clone(), one.kind, provider, one.prices)))
-}
-
-type Endpoints = Vec<(String, Arc<Endpoint>)>;
-
-fn endpoints(settings: &Settings) -> Result<Endpoints, StartError> {
-    settings
-        .peers
-        .iter()
-        .map(|peer| {
-            Endpoint::new(&peer.url, peer.upstream.clone())
-                .map(|endpoint| (peer.url.clone(), Arc::new(endpoint)))
-                .map_err(|source| StartError::Endpoint { peer: peer.id.to_string(), source })
-        })
-        .collect()
-}
-
-fn asked(settings: &Settings, endpoints: &Endpoints) -> Vec<PeerParts> {
-    let peers = settings.control.peers.iter().zip(endpoints);
-    peers
-        .map(|(peer, (_, endpoint))| PeerParts {
-            settings: peer.clone(),
-            client: PeerClient::over_http(Upstream::new(Arc::clone(endpoint))),
-        })
-        .collect()
-}
-
-fn proxied(settings: &Settings, endpoints: &Endpoints) -> Vec<Peer> {
-    settings
-        .control
-        .peers
-        .iter()
-        .zip(endpoints)
-        .map(|(peer, (_, endpoint))| Peer {
-            id: peer.id.clone(),
-            endpoint: Arc::clone(endpoint),
-            seal_on_first_use: peer.seal == SealPolicy::FirstUse,
-        })
-        .collect()
 }
 
 /// The control plane's own thread: its runtime ends when it is told to stop, after the actors have

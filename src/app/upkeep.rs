@@ -1,6 +1,7 @@
 //! What is looked at again and again while a sidecar runs: memory, and certificates on disk.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -15,6 +16,17 @@ const MEMORY_EVERY: Duration = Duration::from_millis(250);
 /// How often the files of certificates are looked at.
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(1);
 
+/// How much memory the process may take, in bytes. Clones share it.
+#[derive(Clone, Debug)]
+pub(super) struct MemoryLimit(Arc<AtomicU64>);
+
+impl MemoryLimit {
+    /// From now on this, else the cgroup's limit, else none.
+    pub(super) fn set(&self, limit: Option<u64>) {
+        self.0.store(limit.or_else(process::allowed).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
 /// The watchers; they end when this is dropped.
 #[derive(Default)]
 pub(super) struct Upkeep {
@@ -23,18 +35,27 @@ pub(super) struct Upkeep {
 
 impl Upkeep {
     /// Watches memory against this limit, else against the cgroup's; the first reading is made here.
-    pub(super) fn memory(&mut self, limit: Option<u64>) -> Pressure {
-        let pressure = Pressure::default();
-        let Some(limit) = limit.or_else(process::allowed) else { return pressure };
-        let told = pressure.clone();
-        let read = move || {
-            if let Some(used) = process::resident() {
-                told.tell(used, limit);
+    pub(super) fn memory(&mut self, limit: Option<u64>) -> (Pressure, MemoryLimit) {
+        let (pressure, most) = (Pressure::default(), MemoryLimit(Arc::default()));
+        most.set(limit);
+        let (told, limit) = (pressure.clone(), most.clone());
+        let read = move || match limit.0.load(Ordering::Relaxed) {
+            // Without a limit there is nothing to read.
+            u64::MAX => told.tell(0, u64::MAX),
+            limit => {
+                if let Some(used) = process::resident() {
+                    told.tell(used, limit);
+                }
             }
         };
         read();
         self.tasks.spawn(every(MEMORY_EVERY, read));
-        pressure
+        (pressure, most)
+    }
+
+    /// Runs something until the sidecar is gone.
+    pub(super) fn run(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
     }
 
     /// Watches the files of a listener's certificate.

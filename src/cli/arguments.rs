@@ -65,7 +65,7 @@ pub(super) enum Command {
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  stipula run --peer http://127.0.0.1:3000/mcp\n  stipula run --peer flights=http://h1/mcp --peer hotels=http://h2/mcp\n  stipula run --config stipula.yaml --mode observe"
+    after_help = "Examples:\n  stipula run --peer http://127.0.0.1:3000/mcp\n  stipula run --peer flights=http://h1/mcp --peer hotels=http://h2/mcp\n  stipula run --config stipula.yaml --mode observe\n\nSignals: SIGTERM and SIGINT stop it once what is in flight has ended, a second one at once; SIGHUP reads\nthe configuration again."
 )]
 pub(super) struct Run {
     /// Configuration file (YAML); flags override it.

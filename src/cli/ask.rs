@@ -52,7 +52,21 @@ pub(super) fn status(options: &Admin, screen: &Screen) -> Result<Answer, Failure
         }
     }
     advisors(&status["advisors"], screen);
+    configuration(&status["configuration"], screen);
     Ok(Answer::Yes)
+}
+
+/// What stands against the configuration as the file has it now.
+fn configuration(standing: &Value, screen: &Screen) {
+    if standing["current"] != false {
+        return;
+    }
+    let file = word(standing, "file");
+    let what = format!("{file} is not in force as it is now; the one before it is kept");
+    screen.line(toned(Tone::Bad, what));
+    for fault in list(standing, "faults") {
+        screen.line(format!("  {}", fault.as_str().unwrap_or_default()));
+    }
 }
 
 /// The advisors in their order, where there are any.

@@ -1,16 +1,11 @@
 //! `stipula run`.
 
-use std::time::Duration;
-
 use super::arguments::Run;
 use super::failure::chain;
 use super::render::{Screen, Tone, toned};
 use super::{Answer, Failure};
 use crate::app::{Extras, Sidecar};
 use crate::config::{self, PeerFlag};
-
-/// How long exchanges in flight may take to end once we are told to stop.
-const DRAIN: Duration = Duration::from_secs(30);
 
 pub(super) fn run(options: Run, screen: &Screen) -> Result<Answer, Failure> {
     without_huge_pages();
@@ -30,7 +25,7 @@ pub(super) fn run(options: Run, screen: &Screen) -> Result<Answer, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::usage(format!("cannot start: {error}")))?;
-    runtime.block_on(until_stopped(settings, screen))
+    runtime.block_on(until_stopped(settings, flags, screen))
 }
 
 /// The allocator asks for pages of 2 MiB, most of which a sidecar never fills: 15 MiB of memory that
@@ -44,30 +39,35 @@ fn without_huge_pages() {
 #[cfg(not(target_os = "linux"))]
 const fn without_huge_pages() {}
 
-async fn until_stopped(settings: config::Settings, screen: &Screen) -> Result<Answer, Failure> {
+async fn until_stopped(
+    settings: config::Settings,
+    flags: config::Flags,
+    screen: &Screen,
+) -> Result<Answer, Failure> {
     // Armed before the ready line is out, so that whoever waits for it may stop us at once.
-    let signals = Signals::armed().map_err(|error| Failure::usage(chain(&error)))?;
-    let mut sidecar = Sidecar::start(settings, Extras::default())
-        .map_err(|error| Failure::usage(chain(&error)))?;
+    let mut signals = Signals::armed().map_err(|error| Failure::usage(chain(&error)))?;
+    // Without a file there is nothing to read again, and a terminal that is closed ends us.
+    let reloads = flags.config.is_some();
+    let extras = Extras { flags, ..Extras::default() };
+    let mut sidecar =
+        Sidecar::start(settings, extras).map_err(|error| Failure::usage(chain(&error)))?;
     screen.note(format!("listening proxy={} admin={}", sidecar.proxy, sidecar.admin));
     let watched = Screen::is_watched();
     if watched {
         let hint = format!("point your agent at http://{}; Ctrl-C stops", sidecar.proxy);
         screen.note(toned(Tone::Quiet, hint));
     }
-    let stop = signals.first();
-    tokio::pin!(stop);
     loop {
         tokio::select! {
-            () = &mut stop => break,
-            told = sidecar.told.recv() => match told {
-                Some(told) => screen.note(told),
-                None => {
-                    // Nothing is told any more; only a signal is left to wait for.
-                    stop.await;
+            told = signals.next() => {
+                if told == Asked::Stop || !reloads {
                     break;
                 }
-            },
+                let life = sidecar.life().clone();
+                // Beside us, so that a signal to stop is heard meanwhile; what came of it is logged.
+                tokio::spawn(async move { life.reload("SIGHUP").await });
+            }
+            Some(told) = sidecar.told.recv() => screen.note(told),
         }
     }
     if watched {
@@ -76,20 +76,28 @@ async fn until_stopped(settings: config::Settings, screen: &Screen) -> Result<An
             "stopping: exchanges in flight may end, once more stops at once",
         ));
     }
-    let again = Signals::armed().map_err(|error| Failure::usage(chain(&error)))?;
+    let within = sidecar.life().drain();
     tokio::select! {
-        cut = sidecar.stop(DRAIN) => {
+        cut = sidecar.stop(within) => {
             if cut > 0 {
-                screen.note(format!("{cut} connections were cut after {} s", DRAIN.as_secs()));
+                screen.note(format!("{cut} connections were cut after {} ms", within.as_millis()));
             }
         }
-        () = again.first() => {}
+        () = signals.stop() => {}
     }
     Ok(Answer::Yes)
 }
 
-/// What asks us to stop: Ctrl-C, or the supervisor.
+/// What a signal asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Stop,
+    Reload,
+}
+
+/// What is told from outside: Ctrl-C or the supervisor to stop, SIGHUP to read the configuration again.
 struct Signals {
+    hangup: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
@@ -98,15 +106,23 @@ impl Signals {
     fn armed() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         })
     }
 
-    async fn first(mut self) {
+    /// Waits until something is asked of us.
+    async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.hangup.recv() => Asked::Reload,
         }
+    }
+
+    /// Waits until we are told to stop.
+    async fn stop(&mut self) {
+        while self.next().await != Asked::Stop {}
     }
 }

@@ -46,6 +46,19 @@ pub enum Place {
     Flag(&'static str),
 }
 
+impl Fault {
+    /// The fault and its place, without the text that stands there.
+    #[must_use]
+    pub fn in_a_line(&self) -> String {
+        match &self.place {
+            Place::File { file, line, column, .. } if *line > 0 => {
+                format!("{file}:{line}:{column}: {}", self.what)
+            }
+            _ => self.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {

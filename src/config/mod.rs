@@ -14,6 +14,7 @@ mod drift;
 mod fault;
 mod load;
 mod raw;
+mod reload;
 mod secret;
 mod settings;
 mod sharing;
@@ -22,6 +23,7 @@ mod tree;
 pub use advisors::{Advisors, Configured};
 pub use fault::{ConfigError, Fault, Place};
 pub use load::{Flags, PeerFlag, load, schema};
+pub use reload::{Changed, Written};
 pub use secret::{public_key, signing_key};
 pub use settings::{Peer, Settings};
 

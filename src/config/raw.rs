@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::advisors::raw::Advisors;
 use super::drift::Drift;
+use super::reload::raw::Reload;
 use super::secret::Secret;
 use super::sharing::{Rate, RateLimits, Sizes};
 use crate::control::{self, Adopt, SealPolicy};
@@ -40,6 +41,8 @@ pub(super) struct Raw {
     pub(super) advisors: Advisors,
     /// What is noticed beside the surface.
     pub(super) drift: Drift,
+    /// How a changed configuration is put in force.
+    pub(super) reload: Reload,
     /// Who is proxied, by the name that paths, metrics and commands use.
     pub(super) peers: BTreeMap<String, Peer>,
 }
@@ -210,6 +213,8 @@ pub(super) struct Timeouts {
     pub(super) handshake_ms: u64,
     /// An unused connection to a peer is kept this long.
     pub(super) keep_idle_ms: u64,
+    /// What is in flight once the sidecar is told to stop; the rest is cut then.
+    pub(super) drain_ms: u64,
 }
 
 /// The control plane's own.
@@ -546,6 +551,7 @@ impl Default for Timeouts {
             connect_ms: millis(peer.connect),
             handshake_ms: millis(peer.handshake),
             keep_idle_ms: millis(peer.keep_idle),
+            drain_ms: 30_000,
         }
     }
 }

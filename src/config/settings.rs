@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::advisors::{self, Advisors};
 use super::raw::{self, Raw};
+use super::reload::Written;
 use super::secret::signer;
 use super::sharing;
 use crate::control::{self, PeerSettings};
@@ -39,6 +40,12 @@ pub struct Settings {
     pub peers: Vec<Peer>,
     /// Who is asked where the matcher leaves something open.
     pub advisors: Advisors,
+    /// How long what is in flight may take once the sidecar is told to stop.
+    pub drain: Duration,
+    /// Whether the file is put in force again whenever it changes.
+    pub watch: bool,
+    /// What all this was built from, to be compared with another one.
+    pub written: Written,
 }
 
 /// How a peer is dialled.
@@ -170,6 +177,9 @@ impl Settings {
             keep_state: true,
             peers: raw.peers.iter().map(|(name, peer)| dialled(raw, name, peer)).collect(),
             advisors,
+            drain: Duration::from_millis(raw.timeouts.drain_ms),
+            watch: raw.reload.watch,
+            written: Written::of(raw),
         }
     }
 }

@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::{mpsc, oneshot};
 
 use super::advisor::Panel;
+use super::configure::Anew;
 use super::lag::Lag;
 use super::scribe::Scribe;
 use super::status::{
@@ -24,6 +25,7 @@ pub(super) enum Command {
     Deny { hash: Digest, reason: String, answer: Answer },
     Rollback { to: Option<semver::Version>, answer: Answer },
     SetMode { mode: Mode, tool: Option<String>, answer: Answer },
+    Configure { anew: Box<Anew>, answer: Answer },
     Seal { answer: Answer },
     OpenWindow { answer: Answer },
     Review { answer: Answer },
@@ -193,6 +195,15 @@ impl Handle {
         tool: Option<String>,
     ) -> Result<String, HandleError> {
         self.ask(peer, |answer| Command::SetMode { mode, tool, answer }).await
+    }
+
+    /// Goes by other settings of a peer from now on. What is under way ends as it began.
+    ///
+    /// # Errors
+    /// Where there is no such peer.
+    pub async fn configure(&self, anew: Anew) -> Result<String, HandleError> {
+        let (peer, anew) = (anew.settings.id.clone(), Box::new(anew));
+        self.ask(&peer, |answer| Command::Configure { anew, answer }).await
     }
 
     /// Seals a peer's surface now.

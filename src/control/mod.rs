@@ -19,6 +19,7 @@ pub mod advisor;
 mod approvals;
 mod bindings;
 mod chain;
+mod configure;
 mod events;
 mod freshness;
 mod handle;
@@ -42,6 +43,7 @@ mod settle;
 mod status;
 mod window;
 
+pub use configure::Anew;
 pub use handle::{Handle, HandleError};
 pub use intake::{Control, Parts, PeerParts, Running};
 pub use settings::{Adopt, PeerSettings, SealPolicy, Semantic, Settings};

@@ -23,6 +23,7 @@ impl Peer {
             Command::Deny { hash, reason, answer } => (answer, self.deny(hash, &reason).await),
             Command::Rollback { to, answer } => (answer, self.roll_back(to).await),
             Command::SetMode { mode, tool, answer } => (answer, Ok(self.set_mode(mode, tool))),
+            Command::Configure { anew, answer } => (answer, Ok(self.configure(*anew))),
             Command::Seal { answer } => (answer, self.seal_now(switchboard).await),
             Command::OpenWindow { answer } => {
                 self.window.reset();

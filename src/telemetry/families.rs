@@ -78,6 +78,9 @@ pub(super) struct HouseFamilies {
     pub(super) limits: IntCounterVec,
     pub(super) connections: IntCounter,
     pub(super) connections_open: IntGauge,
+    pub(super) config_reloads: IntCounterVec,
+    pub(super) config_current: IntGauge,
+    pub(super) config_since: Gauge,
 }
 
 impl Families {
@@ -237,6 +240,19 @@ impl Own<'_> {
             connections: self.counter("connections_total", "Connections accepted."),
             connections_open: self
                 .put(IntGauge::new("stipula_connections_open", "Connections open now.")),
+            config_reloads: self.counters(
+                "config_reloads_total",
+                "Times the configuration was read again, by what came of it.",
+                &["result"],
+            ),
+            config_current: self.put(IntGauge::new(
+                "stipula_config_current",
+                "1 where what is in force is what the file said when it was last read, else 0.",
+            )),
+            config_since: self.gauge(
+                "config_last_success_timestamp_seconds",
+                "When the configuration was last read and found good, in seconds since 1970.",
+            ),
         }
     }
 

@@ -208,3 +208,17 @@ label!(
         Swap = "swap",
     }
 );
+
+label!(
+    /// What came of reading the configuration again.
+    Reloaded {
+        /// Another one is in force.
+        Applied = "applied",
+        /// No key changed.
+        Unchanged = "unchanged",
+        /// It has faults; the one in force is kept.
+        Invalid = "invalid",
+        /// A key changed that needs a restart; the one in force is kept.
+        NeedsRestart = "needs_restart",
+    }
+);

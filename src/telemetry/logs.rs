@@ -4,8 +4,10 @@
 //! What must not be logged is kept out by types: a secret has no `Debug` that shows it, a caller's
 //! headers are left out of its `Debug`, and a violation never carries the value that broke.
 
-use tracing_subscriber::EnvFilter;
+use std::sync::OnceLock;
+
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::{EnvFilter, reload};
 
 /// How telemetry is told; metrics and traces have no settings of ours (`OTEL_*` says where spans go).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,20 +39,69 @@ pub enum LogFormat {
 /// # Errors
 /// Where the filter does not parse: the text says what is wrong with it.
 pub fn start_logs(settings: &Settings, colours: bool) -> Result<(), String> {
-    let filter = match std::env::var("RUST_LOG") {
-        Ok(text) if !text.is_empty() => parsed("RUST_LOG", &text)?,
-        _ => parsed("log.filter", &settings.filter)?,
-    };
+    let (filter, _) = filter(settings)?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_timer(Utc)
         .with_ansi(colours);
-    let _ = match settings.format {
-        LogFormat::Plain => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
-    };
+    match settings.format {
+        LogFormat::Plain => {
+            let lines = lines.with_filter_reloading();
+            let handle = lines.reload_handle();
+            if lines.try_init().is_ok() {
+                changes_by(handle);
+            }
+        }
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_filter_reloading();
+            let handle = lines.reload_handle();
+            if lines.try_init().is_ok() {
+                changes_by(handle);
+            }
+        }
+    }
     Ok(())
+}
+
+/// Puts another filter in the place of the one in force.
+type Change = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
+
+/// How the filter of the log that was started is changed; one log a process.
+static CHANGE: OnceLock<Change> = OnceLock::new();
+
+fn changes_by<S: 'static>(handle: reload::Handle<EnvFilter, S>) {
+    // Only the start that made the log gets here, and there is one.
+    let _ = CHANGE.set(Box::new(move |filter| handle.reload(filter)));
+}
+
+/// Whether the filter of these settings parses.
+///
+/// # Errors
+/// Where it does not: the text says what is wrong with it.
+pub fn check_filter(settings: &Settings) -> Result<(), String> {
+    filter(settings).map(drop)
+}
+
+/// Logs by the filter of these settings from now on; `RUST_LOG` overrides it as at the start.
+///
+/// # Errors
+/// Where the filter does not parse, or no log was started.
+pub fn change_filter(settings: &Settings) -> Result<(), String> {
+    let (filter, fixed) = filter(settings)?;
+    if fixed {
+        return Ok(());
+    }
+    let change = CHANGE.get().ok_or("no log was started")?;
+    change(filter).map_err(|error| error.to_string())
+}
+
+/// The filter, and whether the environment fixed it.
+fn filter(settings: &Settings) -> Result<(EnvFilter, bool), String> {
+    match std::env::var("RUST_LOG") {
+        Ok(text) if !text.is_empty() => Ok((parsed("RUST_LOG", &text)?, true)),
+        _ => Ok((parsed("log.filter", &settings.filter)?, false)),
+    }
 }
 
 fn parsed(from: &str, text: &str) -> Result<EnvFilter, String> {

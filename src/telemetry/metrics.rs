@@ -9,7 +9,7 @@ use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, TextEncoder};
 use super::families::Families;
 use super::histogram::seconds;
 use super::labels::{
-    AdvisorOutcome, Approval, Dropped, HealStage, Limit, NegotiationResult, ViolationKind,
+    AdvisorOutcome, Approval, Dropped, HealStage, Limit, NegotiationResult, Reloaded, ViolationKind,
 };
 use super::load::Load;
 use crate::domain::drift::{DriftType, Severity};
@@ -173,6 +173,19 @@ impl Metrics {
         self.0.house.connections_open.dec();
     }
 
+    /// The configuration was read again.
+    pub fn config_reloaded(&self, result: Reloaded) {
+        self.0.house.config_reloads.with_label_values(&[result.word()]).inc();
+    }
+
+    /// Whether what is in force is what the file says, as far as it was read at this time.
+    pub fn config_in_force(&self, current: bool, now: UnixMillis) {
+        self.0.house.config_current.set(i64::from(current));
+        if current {
+            self.0.house.config_since.set(seconds(now.0.saturating_mul(1000)));
+        }
+    }
+
     /// The Prometheus text exposition, format 0.0.4.
     #[must_use]
     pub fn render(&self) -> String {
@@ -219,6 +232,9 @@ impl Metrics {
         }
         for limit in Limit::ALL {
             let _ = all.house.limits.with_label_values(&[limit.word()]);
+        }
+        for result in Reloaded::ALL {
+            let _ = all.house.config_reloads.with_label_values(&[result.word()]);
         }
         for code in Code::ALL {
             let _ = all.path.refusals.with_label_values(&[code.stable()]);

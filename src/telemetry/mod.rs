@@ -20,10 +20,11 @@ mod otlp;
 mod trace;
 
 pub use labels::{
-    AdvisorOutcome, Approval, Dropped, HealStage, Limit, NegotiationResult, Shed, ViolationKind,
+    AdvisorOutcome, Approval, Dropped, HealStage, Limit, NegotiationResult, Reloaded, Shed,
+    ViolationKind,
 };
 pub use load::Load;
-pub use logs::{LogFormat, Settings, start_logs};
+pub use logs::{LogFormat, Settings, change_filter, check_filter, start_logs};
 pub use metrics::{Metrics, PeerMetrics};
 pub use otlp::TraceError;
 pub use trace::{ExchangeSpan, StepSpan, Tracer};

@@ -216,6 +216,11 @@ impl Sidecar {
         Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()).unwrap()
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
     /// Kills it at once, without a word.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();

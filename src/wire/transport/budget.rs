@@ -68,7 +68,7 @@ impl BodyBudget {
 
 /// Makes a count of `before` permits one of `after`; permits that are out are taken away as they come
 /// back, before anybody else gets them.
-pub(super) fn resize(permits: &Arc<Semaphore>, before: usize, after: usize) {
+pub(in crate::wire::transport) fn resize(permits: &Arc<Semaphore>, before: usize, after: usize) {
     let [before, after] = [before, after].map(|count| count.min(Semaphore::MAX_PERMITS));
     if after > before {
         permits.add_permits(after - before);

@@ -51,6 +51,14 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     if found.is_empty() { Err(failed("it holds none".to_owned())) } else { Ok(found) }
 }
 
+/// Whether a listener could show this certificate.
+///
+/// # Errors
+/// Where the files cannot be read, or do not belong together.
+pub fn check(chain: &Path, key: &Path) -> Result<(), TlsError> {
+    server(chain, key).map(drop)
+}
+
 /// A listener's configuration, and the certificate that it shows.
 pub(super) fn server(
     chain: &Path,

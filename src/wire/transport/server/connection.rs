@@ -16,11 +16,11 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::answer::Desk;
-use super::door::{Door, Shut, turn_away};
+use super::door::{Shut, turn_away};
+use super::rules::{Rule, Rules};
 use super::watched::{Vital, Watched};
-use super::{Answering, ConnectionFacts, Counts, Handler, House, Settings};
+use super::{Answering, ConnectionFacts, Counts, Handler, Settings};
 use crate::telemetry::Limit;
-use crate::wire::transport::body::Pace;
 
 /// After accepting failed (no file descriptors), this passes before it is tried again.
 const BREATHER: Duration = Duration::from_millis(20);
@@ -28,38 +28,21 @@ const BREATHER: Duration = Duration::from_millis(20);
 /// What all threads share. Clones are cheap.
 #[derive(Clone)]
 pub(super) struct Acceptor {
-    settings: Arc<Settings>,
-    door: Arc<Door>,
+    rules: Rules,
     tls: Option<TlsAcceptor>,
     counts: Arc<Counts>,
     /// `Some` once the server is to end, with how long requests in flight may take.
     stopping: watch::Receiver<Option<Duration>>,
-    pace: Arc<Pace>,
-    http: auto::Builder<TokioExecutor>,
 }
 
 impl Acceptor {
     pub(super) fn new(
-        settings: Settings,
-        house: House,
+        rules: Rules,
         tls: Option<Arc<rustls::ServerConfig>>,
         counts: Arc<Counts>,
         stopping: watch::Receiver<Option<Duration>>,
     ) -> Self {
-        let pace = Pace {
-            window: settings.progress_window,
-            bytes: settings.progress_bytes,
-            whole: Some(settings.receipt),
-        };
-        Self {
-            http: http(&settings),
-            tls: tls.map(TlsAcceptor::from),
-            door: Door::new(&settings, house),
-            settings: Arc::new(settings),
-            pace: Arc::new(pace),
-            counts,
-            stopping,
-        }
+        Self { rules, tls: tls.map(TlsAcceptor::from), counts, stopping }
     }
 
     pub(super) async fn run<H: Handler>(self, listener: TcpListener, thread: usize, handler: H) {
@@ -68,7 +51,7 @@ impl Acceptor {
         let mut stopping = self.stopping.clone();
         let mut connections = JoinSet::new();
         let within = loop {
-            let accepted = async { (self.door.place().await, listener.accept().await) };
+            let accepted = async { (self.rules.door.place().await, listener.accept().await) };
             tokio::select! {
                 stop = stopping.wait_for(Option::is_some) => break stop.ok().and_then(|stop| *stop),
                 Some(_ended) = connections.join_next() => {}
@@ -77,7 +60,7 @@ impl Acceptor {
                         self.counts.accepted.fetch_add(1, Ordering::Relaxed);
                         let (this, handler) = (self.clone(), handler.clone());
                         connections.spawn(async move {
-                            match this.door.enter(remote.ip()) {
+                            match this.rules.door.enter(remote.ip()) {
                                 Ok(guest) => {
                                     this.serve(stream, remote, thread, handler).await;
                                     drop(guest);
@@ -89,7 +72,7 @@ impl Acceptor {
                         });
                     }
                     Err(_) => {
-                        self.door.count(Limit::Descriptors);
+                        self.rules.door.count(Limit::Descriptors);
                         self.counts.accept_failed.fetch_add(1, Ordering::Relaxed);
                         tokio::time::sleep(BREATHER).await;
                     }
@@ -120,51 +103,51 @@ impl Acceptor {
         let Ok(local) = stream.local_addr() else { return };
         // Without it small answers wait for the agent's acknowledgement.
         let _ = stream.set_nodelay(true);
-        let tls = self.tls.clone();
+        let (tls, rule) = (self.tls.clone(), self.rules.now());
         let vital = Arc::<Vital>::default();
         let facts = ConnectionFacts { remote, local, tls: tls.is_some(), thread };
         let desk = Desk {
             service: handler.connected(facts),
             facts,
             vital: Arc::clone(&vital),
-            settings: Arc::clone(&self.settings),
-            pace: Arc::clone(&self.pace),
+            settings: Arc::clone(&rule.settings),
+            pace: Arc::clone(&rule.pace),
             counts: Arc::clone(&self.counts),
         };
         let in_time = match tls {
             None => {
-                self.speak(stream, desk).await;
+                self.speak(stream, desk, &rule).await;
                 true
             }
             Some(tls) => {
-                let handshake = tokio::time::timeout(self.settings.head, tls.accept(stream)).await;
+                let handshake = tokio::time::timeout(rule.settings.head, tls.accept(stream)).await;
                 let in_time = handshake.is_ok();
                 if let Ok(Ok(stream)) = handshake {
-                    self.speak(stream, desk).await;
+                    self.speak(stream, desk, &rule).await;
                 }
                 in_time
             }
         };
         if vital.was_flooded() {
-            self.door.count(Limit::Overhead);
+            self.rules.door.count(Limit::Overhead);
             self.counts.flooded.fetch_add(1, Ordering::Relaxed);
         }
         if !in_time || vital.was_late() {
-            self.door.count(Limit::Timeout);
+            self.rules.door.count(Limit::Timeout);
             self.counts.timed_out.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Whatever ends a connection, the agent sees it; there is nobody else to tell.
-    async fn speak<I, S>(&self, stream: I, desk: Desk<S>)
+    async fn speak<I, S>(&self, stream: I, desk: Desk<S>, rule: &Rule)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: Answering,
     {
-        let watched = Watched::new(stream, Arc::clone(&desk.vital), Arc::clone(&self.settings));
+        let watched = Watched::new(stream, Arc::clone(&desk.vital), Arc::clone(&rule.settings));
         let service = service_fn(move |request| desk.clone().answer(request));
         let mut stopping = self.stopping.clone();
-        let mut connection = pin!(self.http.serve_connection(TokioIo::new(watched), service));
+        let mut connection = pin!(rule.http.serve_connection(TokioIo::new(watched), service));
         tokio::select! {
             _ended = connection.as_mut() => return,
             _ = stopping.wait_for(Option::is_some) => connection.as_mut().graceful_shutdown(),
@@ -173,7 +156,7 @@ impl Acceptor {
     }
 }
 
-fn http(settings: &Settings) -> auto::Builder<TokioExecutor> {
+pub(super) fn http(settings: &Settings) -> auto::Builder<TokioExecutor> {
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1()
         // The head has a timer of ours, which runs from the first byte.

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{House, Settings};
 use crate::telemetry::Limit;
+use crate::wire::transport::budget::resize;
 use crate::wire::transport::pressure::Level;
 
 /// How long somebody who is turned away may take to read why.
@@ -23,7 +25,7 @@ const FAREWELL_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Door {
     places: Arc<Semaphore>,
-    per_address: usize,
+    per_address: AtomicUsize,
     /// How many connections each address has.
     inside: Mutex<HashMap<IpAddr, usize>>,
     house: House,
@@ -48,10 +50,16 @@ impl Door {
     pub(super) fn new(settings: &Settings, house: House) -> Arc<Self> {
         Arc::new(Self {
             places: Arc::new(Semaphore::new(settings.connections.min(Semaphore::MAX_PERMITS))),
-            per_address: settings.connections_per_address,
+            per_address: AtomicUsize::new(settings.connections_per_address),
             inside: Mutex::default(),
             house,
         })
+    }
+
+    /// Goes by other settings from now on; who is inside stays.
+    pub(super) fn replace(&self, before: &Settings, after: &Settings) {
+        resize(&self.places, before.connections, after.connections);
+        self.per_address.store(after.connections_per_address, Ordering::Relaxed);
     }
 
     /// A place for whoever comes next. While all are taken, who comes waits to be accepted.
@@ -72,7 +80,7 @@ impl Door {
         let address = origin(remote);
         let mut inside = self.inside();
         let here = inside.entry(address).or_default();
-        if *here >= self.per_address {
+        if *here >= self.per_address.load(Ordering::Relaxed) {
             drop(inside);
             self.count(Limit::PerAddress);
             return Err(Shut::PerAddress);

@@ -11,6 +11,7 @@ mod answer;
 mod connection;
 mod door;
 mod listen;
+mod rules;
 mod watched;
 
 use std::net::SocketAddr;
@@ -24,11 +25,14 @@ use tokio::sync::{mpsc, watch};
 use tower::Service;
 
 use self::connection::Acceptor;
+use self::door::Door;
 use super::body::Body;
 use super::guard;
 use super::pressure::Pressure;
 use super::tls::{self, Certificate, TlsError};
 use crate::telemetry::Metrics;
+
+pub use self::rules::Rules;
 
 /// Makes what answers the requests of a connection. One value for each thread.
 pub trait Handler: Clone + Send + 'static {
@@ -200,6 +204,7 @@ pub struct Counts {
 pub struct Server {
     local: SocketAddr,
     counts: Arc<Counts>,
+    rules: Rules,
     certificate: Option<Arc<Certificate>>,
     stop: watch::Sender<Option<Duration>>,
     /// Ends when the last thread has ended.
@@ -217,6 +222,12 @@ impl Server {
     #[must_use]
     pub const fn counts(&self) -> &Arc<Counts> {
         &self.counts
+    }
+
+    /// What connections are taken and kept by.
+    #[must_use]
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// What it shows who connects, where it is encrypted; to be looked at again from time to time.
@@ -256,7 +267,9 @@ where
     let (stop, stopping) = watch::channel(None);
     let (alive, running) = mpsc::channel(1);
     let counts = Arc::<Counts>::default();
-    let acceptor = Acceptor::new(settings, house, tls, Arc::clone(&counts), stopping);
+    let door = Door::new(&settings, house);
+    let rules = Rules::new(settings, door);
+    let acceptor = Acceptor::new(rules.clone(), tls, Arc::clone(&counts), stopping);
     let make = Arc::new(make);
     for (thread, listener) in listeners.into_iter().enumerate() {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -274,7 +287,7 @@ where
             })
             .map_err(ServeError::Thread)?;
     }
-    Ok(Server { local, counts, certificate, stop, running })
+    Ok(Server { local, counts, rules, certificate, stop, running })
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::redirect::Redirects;
 use crate::wire::transport::tls::{self, TlsError};
 
 /// How a peer is dialled, and what its answers may cost.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// A TCP connection must stand within this.
     pub connect: Duration,
