@@ -33,6 +33,7 @@ const DOMAIN_ARROWS: &[(&str, &[&str])] = &[
     ("message", &["json"]),
     ("contract", &["json", "message", "routine"]),
     ("policy", &["message"]),
+    ("health", &["message"]),
     ("routine", &["json", "message", "contract"]),
     ("drift", &["json", "message", "contract", "routine"]),
     ("negotiation", &["json", "message", "contract", "routine", "drift"]),

@@ -3,12 +3,13 @@
 //! Never here: I/O, clock, task, randomness, log, `async`, an unordered map. What this room decides
 //! it returns as facts; the rooms above act on them. Read in this order: [`json`], [`message`],
 //! [`contract`], [`routine`], [`drift`], [`negotiation`], [`patch`], [`evidence`], [`policy`],
-//! [`evaluation`].
+//! [`health`], [`evaluation`].
 
 pub mod contract;
 pub mod drift;
 pub mod evaluation;
 pub mod evidence;
+pub mod health;
 pub mod json;
 pub mod message;
 pub mod negotiation;
