@@ -28,6 +28,9 @@ pub(super) fn status(options: &Admin, screen: &Screen) -> Result<Answer, Failure
         let score = peer["coherence"].as_f64().unwrap_or_default();
         screen.line(format!("  coherence   {score:.2} ({})", word(peer, "grade")));
         screen.line(format!("  generation  {}", peer["generation"]));
+        for line in ladder(peer) {
+            screen.line(line);
+        }
         for event in list(peer, "open_events") {
             let line = format!(
                 "  {}  {} {} drift of {}, {}",
@@ -67,6 +70,24 @@ fn configuration(standing: &Value, screen: &Screen) {
     for fault in list(standing, "faults") {
         screen.line(format!("  {}", fault.as_str().unwrap_or_default()));
     }
+}
+
+/// How far down the degrade ladder the peer and its tools are, where all is not well.
+fn ladder(peer: &Value) -> Vec<String> {
+    let level = word(peer, "level");
+    if level == "L0" {
+        return Vec::new();
+    }
+    let breaker = |of: &Value| match of["breaker"].as_str() {
+        None | Some("closed") => String::new(),
+        Some(state) => format!(", breaker {}", state.replace('_', "-")),
+    };
+    let peer_line = format!("  {}  {level}{}", toned(Tone::Warning, "degraded  "), breaker(peer));
+    let tools = list(peer, "tools").iter().filter(|tool| tool["level"] != "L0");
+    let tools = tools.map(|tool| {
+        format!("              {} {}{}", word(tool, "tool"), word(tool, "level"), breaker(tool))
+    });
+    std::iter::once(peer_line).chain(tools).collect()
 }
 
 /// The advisors in their order, where there are any.

@@ -15,6 +15,7 @@ mod fault;
 mod load;
 mod raw;
 mod reload;
+mod resilience;
 mod secret;
 mod settings;
 mod sharing;

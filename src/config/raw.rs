@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::advisors::raw::Advisors;
 use super::drift::Drift;
 use super::reload::raw::Reload;
+use super::resilience::raw::Resilience;
 use super::secret::Secret;
 use super::sharing::{Rate, RateLimits, Sizes};
 use crate::control::{self, Adopt, SealPolicy};
@@ -43,6 +44,8 @@ pub(super) struct Raw {
     pub(super) drift: Drift,
     /// How a changed configuration is put in force.
     pub(super) reload: Reload,
+    /// What is done where a peer is slow, fails or cannot be reached.
+    pub(super) resilience: Resilience,
     /// Who is proxied, by the name that paths, metrics and commands use.
     pub(super) peers: BTreeMap<String, Peer>,
 }
@@ -296,6 +299,10 @@ pub(super) struct Peer {
     /// How large a part of a request may be.
     #[serde(default)]
     pub(super) sizes: Sizes,
+    /// How long it may take to answer a call; absent: `resilience.deadline_ms`.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub(super) deadline_ms: Option<u64>,
 }
 
 /// What a peer speaks.
@@ -412,6 +419,7 @@ impl Peer {
             approval_expiry_ms: defaults::approval_expiry_ms(),
             rate_limits: RateLimits::default(),
             sizes: Sizes::default(),
+            deadline_ms: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::advisors::{self, Advisors};
 use super::raw::{self, Raw};
 use super::reload::Written;
+use super::resilience;
 use super::secret::signer;
 use super::sharing;
 use crate::control::{self, PeerSettings};
@@ -147,6 +148,7 @@ impl Settings {
                 sessions: proxy.sessions,
                 session_ttl_ms: proxy.session_ttl_ms,
                 shares: BTreeMap::new(),
+                resilience: resilience::path(&raw.resilience),
             },
             memory: limits.memory_bytes,
             control: control::Settings {
@@ -247,6 +249,9 @@ fn peer_settings(raw: &Raw, name: &str, peer: &raw::Peer) -> PeerSettings {
         terms_declared: peer.terms == raw::Terms::Declared,
         approval_expiry: Millis(peer.approval_expiry_ms),
         semantic: raw.drift.semantic.settings(),
+        deadline: peer.deadline_ms.or(raw.resilience.deadline_ms).map(Millis),
+        breaker: resilience::breaker(&raw.resilience),
+        performance: resilience::performance(&raw.resilience),
         ..PeerSettings::new(PeerId::from(name), origin(&peer.url))
     }
 }

@@ -21,6 +21,7 @@ use super::laps::Laps;
 use super::learn::Learning;
 use super::meaning::Meaning;
 use super::negotiate::{RoundEnded, Talk};
+use super::performance::Performance;
 use super::reshape::BrokenReply;
 use super::samples::Samples;
 use super::scribe::Scribe;
@@ -33,7 +34,10 @@ use crate::domain::message::{Clock, Dice, Digest, Generation, Millis, PeerId, To
 use crate::domain::patch::{self, Watch};
 use crate::domain::policy::Caller;
 use crate::domain::routine::RoutineDoc;
-use crate::live::{Binding, Mode, Observation, Reported, Switchboard, ToolBinding, ToolState};
+use crate::live::{
+    Binding, Mode, Observation, PeerHealth, Reported, Switchboard, ToolBinding, ToolHealth,
+    ToolState,
+};
 use crate::telemetry::{Approval, HealStage, Metrics, PeerMetrics};
 use crate::wire::protocol::mcp::peer::PeerClient;
 
@@ -80,6 +84,10 @@ pub(super) struct ToolLife {
     pub(super) recoveries: u32,
     /// What its replies mean.
     pub(super) meaning: Meaning,
+    /// How it does; nothing is held of tools that nobody called.
+    pub(super) performance: Option<Box<Performance>>,
+    /// What the path sees of that.
+    pub(super) health: Arc<ToolHealth>,
 }
 
 impl Default for ToolLife {
@@ -97,6 +105,8 @@ impl Default for ToolLife {
             recovered: 0,
             recoveries: 0,
             meaning: Meaning::default(),
+            performance: None,
+            health: Arc::default(),
         }
     }
 }
@@ -160,6 +170,11 @@ pub(super) struct Peer {
     /// When the contract's age was last looked at.
     pub(super) aged_at_micros: Option<u64>,
     pub(super) reachable: bool,
+    /// Whether calls reach it, and what the path sees of that.
+    pub(super) reach: Performance,
+    pub(super) health: Arc<PeerHealth>,
+    /// Tools that are slow, failing or left alone.
+    pub(super) troubled: BTreeSet<ToolName>,
     pub(super) advisor_calls: u64,
     pub(super) counts: BTreeMap<(String, &'static str), u64>,
     pub(super) digests: Vec<Digest>,
@@ -220,6 +235,9 @@ impl Peer {
             slot_at_micros: None,
             aged_at_micros: None,
             reachable: false,
+            reach: Performance::default(),
+            health: Arc::default(),
+            troubled: BTreeSet::new(),
             advisor_calls: 0,
             counts: BTreeMap::new(),
             digests: Vec::new(),
@@ -255,6 +273,7 @@ impl Peer {
         self.take_up_proposals(recovered.proposals);
         self.take_up_reports();
         self.end_unasked_meanings();
+        self.take_up_performance();
         if let Some(head) = self.chain.head().cloned() {
             self.shared.peer_metrics.expiry(head.expiry);
             self.look_at_the_key(&head);
@@ -363,6 +382,7 @@ impl Peer {
         self.window.count_lost(dropped.saturating_sub(self.dropped_before));
         self.dropped_before = dropped;
         self.lapse_proposals();
+        self.look_at_performance(now);
         self.look_at_the_expiry(now);
         self.look_at_profiles(now);
     }

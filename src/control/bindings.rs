@@ -98,6 +98,8 @@ impl Peer {
             first_use_told: AtomicBool::new(sealed),
             reviewed_to: self.reviewed_to,
             changed_offers: shown.changed,
+            health: Arc::clone(&self.health),
+            deadline: self.deadline(),
         }
     }
 
@@ -172,6 +174,7 @@ fn bind(
         sampler: samples(tool, spoken, life, learns).then(Sampler::default),
         inferred: spoken.inferred(tool.name()),
         reported: life.reported.clone(),
+        health: Arc::clone(&life.health),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use super::scribe::Scribe;
-use crate::domain::drift::{DriftEvent, EventState, Fingerprint};
+use crate::domain::drift::{DriftEvent, DriftType, EventState, Fingerprint, Severity};
 use crate::domain::evidence::{Record, RecordBody, RecordId};
 use crate::domain::message::PeerId;
 
@@ -70,6 +70,22 @@ impl Events {
         Some(event.clone())
     }
 
+    /// An open event turns out to be worse; gives its new state to be recorded, or `None` where it is
+    /// over, or as bad already.
+    pub(super) fn escalate(
+        &mut self,
+        id: Uuid,
+        severity: Severity,
+        state: EventState,
+    ) -> Option<DriftEvent> {
+        let event = self.by_fingerprint.values_mut().find(|event| event.drift_id == id)?;
+        if !is_open(event.state) || event.severity >= severity {
+            return None;
+        }
+        (event.severity, event.state) = (severity, state);
+        Some(event.clone())
+    }
+
     /// The event of this name.
     pub(super) fn get(&self, id: Uuid) -> Option<&DriftEvent> {
         self.by_fingerprint.values().find(|event| event.drift_id == id)
@@ -87,10 +103,12 @@ impl Events {
         self.by_fingerprint.values().filter(|event| is_open(event.state))
     }
 
-    /// The open events of a tool.
+    /// The open events about what a tool is. How it does is told by its own recovery, not by its
+    /// definition.
     pub(super) fn open_of(&self, tool: &str) -> Vec<Uuid> {
         self.open()
             .filter(|event| event.tool.as_deref() == Some(tool))
+            .filter(|event| event.drift_type != DriftType::Performance)
             .map(|event| event.drift_id)
             .collect()
     }

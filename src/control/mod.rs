@@ -32,6 +32,7 @@ mod meaning;
 mod negotiate;
 mod note;
 mod obey;
+mod performance;
 mod replay;
 mod reshape;
 mod review;

@@ -28,6 +28,7 @@ impl Peer {
                 }
             }
             ObservationKind::ListChanged => self.pending.asked = true,
+            ObservationKind::Breaker(fact) => self.note_breaker(&fact, observation.micros),
             ObservationKind::Listing(listing) => self.note_listing(listing),
             ObservationKind::Call(call) => self.note_call(call, observation.at, observation.micros),
         }
@@ -67,6 +68,7 @@ impl Peer {
             self.tools.entry(call.tool.clone()).or_default().failed += 1;
         }
         self.note_exception(&call);
+        self.note_performance(&call, seen);
         self.note_signals(&call, seen);
         self.note_watch(&call);
         let delivered = matches!(call.verdict, Verdict::Kept | Verdict::Mended);
@@ -108,7 +110,10 @@ impl Peer {
         let body = RecordBody::Exception {
             tool: call.tool.to_string(),
             verdict: call.verdict.word().to_owned(),
-            violations: json!(call.violations),
+            violations: match call.stale {
+                Some(age) => json!([{ "kind": "stale", "age_ms": age }]),
+                None => json!(call.violations),
+            },
             reply: call.reply_digest,
         };
         let record = self.shared.scribe.record(self.id(), body);

@@ -145,6 +145,9 @@ impl Peer {
         self.shared.peer_metrics.coherence(score.total.value());
         let head = self.chain.head();
         let sealed = head.is_some();
+        let now = self.shared.clock.monotonic_micros();
+        let (breakers, worst) = self.degraded();
+        self.shared.peer_metrics.degraded(breakers, worst.number());
         let tools = head
             .map(|head| {
                 head.promised_tools()
@@ -157,6 +160,11 @@ impl Peer {
                             .get(tool.name())
                             .map_or("sound", |life| state_word(&life.state)),
                         routine: head.routine.0.contains_key(tool.name()),
+                        level: self.level_of(tool.name(), now).word(),
+                        breaker: self
+                            .tools
+                            .get(tool.name())
+                            .map_or("closed", |life| life.health.circuit.state(now).word()),
                     })
                     .collect()
             })
@@ -165,6 +173,8 @@ impl Peer {
             peer: self.id().clone(),
             mode: self.mode_now(sealed),
             reachable: self.reachable,
+            level: worst.word(),
+            breaker: self.health.circuit.state(now).word(),
             contract_id: head.map(|head| head.contract_id),
             version: head.map(|head| head.version.to_string()),
             hash: head.map(|head| head.hash),

@@ -12,7 +12,7 @@ use super::status::Told;
 use crate::domain::contract::{
     Direction, MessageType, ProvenanceKind, Sealed, Surface, TermSource, Tool,
 };
-use crate::domain::drift::{DriftEvent, EventState};
+use crate::domain::drift::{DriftEvent, DriftType, EventState};
 use crate::domain::message::{Digest, Millis};
 use crate::domain::policy::Caller;
 use crate::live::{Switchboard, ToolState};
@@ -197,7 +197,10 @@ impl Peer {
             self.end_reports(&tool, &version);
             self.as_sealed(&tool);
         }
-        let other = |event: &&DriftEvent| event.sensor != meaning::SENSOR;
+        // What a tool's replies mean, and how it does, is told by them and not by its definition.
+        let other = |event: &&DriftEvent| {
+            event.sensor != meaning::SENSOR && event.drift_type != DriftType::Performance
+        };
         let open: Vec<_> = self.events.open().filter(other).map(|it| it.drift_id).collect();
         for id in open {
             self.move_event(id, EventState::Resolved, Some(version.clone()));

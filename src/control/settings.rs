@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::domain::contract::Signer;
 use crate::domain::drift::profile::ProfileSettings;
+use crate::domain::health::{BreakerRules, PerformanceRules};
 use crate::domain::message::{Millis, PeerId};
 use crate::live::Mode;
 
@@ -67,6 +68,12 @@ pub struct PeerSettings {
     pub terms_declared: bool,
     /// How long a proposal waits for a person.
     pub approval_expiry: Millis,
+    /// How long it may take to answer a call; what the contract states where none is set.
+    pub deadline: Option<Millis>,
+    /// When a tool is left alone.
+    pub breaker: BreakerRules,
+    /// When a tool counts as slow or failing.
+    pub performance: PerformanceRules,
     /// How what replies mean is followed.
     pub semantic: Semantic,
 }
@@ -111,6 +118,9 @@ impl PeerSettings {
             terms_declared: false,
             approval_expiry: Millis(24 * 3_600_000),
             semantic: Semantic::default(),
+            deadline: None,
+            breaker: BreakerRules::default(),
+            performance: PerformanceRules::default(),
         }
     }
 

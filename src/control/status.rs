@@ -31,6 +31,11 @@ pub struct PeerStatus {
     pub mode: Mode,
     /// Whether the last try to read its surface came through.
     pub reachable: bool,
+    /// How far down the degrade ladder its worst tool is: `L0` to `L3`.
+    pub level: &'static str,
+    /// The breaker of the peer as a whole, which counts calls that do not reach it: `closed`, `open` or
+    /// `half_open`.
+    pub breaker: &'static str,
     /// The contract in force; `None` until one is sealed.
     pub contract_id: Option<Uuid>,
     /// Its version.
@@ -69,6 +74,10 @@ pub struct ToolStatus {
     pub state: &'static str,
     /// Whether a routine carries it over.
     pub routine: bool,
+    /// How far down the degrade ladder it is: `L0` to `L3`.
+    pub level: &'static str,
+    /// Its breaker: `closed`, `open` or `half_open`.
+    pub breaker: &'static str,
 }
 
 /// An open event in short.

@@ -29,7 +29,8 @@ impl ScoreWindow {
             call.verdict,
             Verdict::Kept | Verdict::Mended | Verdict::Waived | Verdict::Passed
         );
-        let succeeded = delivered && !call.is_error && call.rejection.is_none() && !call.failed;
+        let succeeded =
+            delivered && !call.is_error && call.rejection.is_none() && call.fault.is_none();
         let honoured = matches!(call.verdict, Verdict::Kept | Verdict::Mended) && succeeded;
         counts.exchanges += 1;
         counts.lawful += u64::from(lawful);

@@ -8,8 +8,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::contract::{Contract, Schema, Tool, Violation};
-use crate::domain::message::{ToolName, UnixMillis};
+use crate::domain::message::{Millis, ToolName, UnixMillis};
 use crate::domain::routine::CompiledRoutine;
+
+use super::{PeerHealth, ToolHealth};
 
 /// What Stipula does about what it finds, per peer and per tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -49,6 +51,10 @@ pub struct Binding {
     /// `None` where it is gone. By this an exchange knows whether the call it sent to that name can
     /// have been executed: not where the name is gone, nor where the sent arguments do not fit.
     pub changed_offers: HashMap<ToolName, Option<Arc<Schema>>>,
+    /// Whether it can be reached.
+    pub health: Arc<PeerHealth>,
+    /// How long it may take to answer a call, all attempts together; `None` for ever.
+    pub deadline: Option<Millis>,
 }
 
 /// A promised input schema that is compiled once, by the first who asks.
@@ -111,6 +117,8 @@ pub struct ToolBinding {
     pub inferred: Option<u64>,
     /// What an open event says already of this tool's replies.
     pub reported: Option<Reported>,
+    /// Whether it is well; the same one from binding to binding.
+    pub health: Arc<ToolHealth>,
 }
 
 /// What an open event says of a tool's replies: another reply that breaks in the same places is no

@@ -10,11 +10,14 @@
 //! published.
 
 mod binding;
+mod health;
 mod observation;
 mod switchboard;
 
 pub use binding::{Binding, Mode, Reported, RequestSchema, Sampler, ToolBinding, ToolState};
+pub use health::{Circuit, PeerHealth, ToolHealth};
 pub use observation::{
-    CallFact, ListingFact, Observation, ObservationKind, Observations, Rejection, Sample,
+    BreakerFact, CallFact, ListingFact, Observation, ObservationKind, Observations, Rejection,
+    Sample,
 };
 pub use switchboard::{Snapshot, Switchboard};

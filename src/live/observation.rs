@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::domain::contract::Violation;
+use crate::domain::health::Fault;
 use crate::domain::message::{Digest, Executed, Generation, PeerId, ToolName, UnixMillis, Verdict};
 use crate::domain::policy::Caller;
 
@@ -36,6 +37,17 @@ pub enum ObservationKind {
     Listing(ListingFact),
     /// The peer said its tools changed.
     ListChanged,
+    /// A breaker opened or closed.
+    Breaker(BreakerFact),
+}
+
+/// A breaker that opened or closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BreakerFact {
+    /// The promised tool; `None` for the peer's own, which counts what does not reach it.
+    pub tool: Option<ToolName>,
+    /// The fault that opened it; `None` where it closed.
+    pub opened_by: Option<Fault>,
 }
 
 /// One `tools/call` that ended.
@@ -52,7 +64,7 @@ pub struct CallFact {
     pub is_error: bool,
     /// Whether the peer ran it.
     pub executed: Executed,
-    /// Microseconds that the upstream attempt took.
+    /// Microseconds that the last upstream attempt took; 0 where there was none.
     pub upstream_micros: u64,
     /// Digest of the reply's bytes.
     pub reply_digest: Option<Digest>,
@@ -71,8 +83,12 @@ pub struct CallFact {
     pub first_kept: bool,
     /// Request and reply, on tools that are sampled; and of a reply that broke its promise.
     pub sample: Option<Sample>,
-    /// The transport failed or the peer answered 5xx.
-    pub failed: bool,
+    /// How the peer failed, where it did.
+    pub fault: Option<Fault>,
+    /// Attempts before the last one; each of them failed.
+    pub retried: u32,
+    /// The age in milliseconds of the last known good reply that was delivered instead.
+    pub stale: Option<u64>,
     /// The generation whose routine the exchange went through, where it did.
     pub mended_by: Option<Generation>,
 }

@@ -6,7 +6,6 @@ use http::response::Parts;
 use http::{Response, StatusCode};
 
 use super::call::Call;
-use super::degrade::refuse;
 use super::events::Events;
 use super::forward;
 use super::mend::Outgoing;
@@ -14,9 +13,10 @@ use super::relay::executed;
 use super::release::forget_body;
 use super::report::{self, Ended};
 use super::traced;
+use crate::domain::health::Fault;
 use crate::domain::message::{Executed, Verdict};
 use crate::telemetry::{Limit, names};
-use crate::wire::protocol::mcp::{Refusal, Refused};
+use crate::wire::protocol::mcp::Refusal;
 use crate::wire::transport::body::Body;
 use crate::wire::transport::budget::{BodyPermit, CollectError};
 use crate::wire::transport::decode::DecodeError;
@@ -31,21 +31,35 @@ pub(super) enum Raw {
     Stream { head: Parts, events: Events },
     /// An HTTP answer that is no reply: it passes.
     Http(Response<Body>),
+    /// The last known good reply: the peer gave none.
+    Stale(Bytes),
 }
 
-/// Sends what is ready, and reads the answer as far as it has to be read.
-pub(super) async fn ask(call: &mut Call, outgoing: Outgoing) -> Result<Raw, Refused> {
-    let Outgoing { mut headers, mut text, asked } = outgoing;
+/// Why an attempt brought no answer.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) why: Refusal,
+    pub(super) executed: Executed,
+    /// How the peer failed; `None` where it answered something that is of no use.
+    pub(super) fault: Option<Fault>,
+}
+
+/// Sends what is ready, and reads the answer as far as it has to be read. What came of it is told by
+/// whoever asks.
+pub(super) async fn ask(call: &mut Call, outgoing: &Outgoing) -> Result<Raw, Failed> {
+    let mut text = outgoing.text.clone();
+    let mut own = None;
     let invoked = call.step(names::INVOKE);
     let attempt = invoked.as_ref().map(|step| step.external(call.lane.id()));
     if let Some(attempt) = &attempt {
-        attempt.inject(headers.get_or_insert_with(|| call.headers.clone()));
+        let headers = outgoing.headers.as_ref().unwrap_or(&call.headers);
+        attempt.inject(own.insert(headers.clone()));
         text = traced::told(&text, call.lane.settings().document, attempt);
     }
-    call.asked = Some(asked);
+    call.asked = Some(outgoing.asked.clone());
     call.times.sent_at = call.lane.micros();
     let again = call.bond.tool.read_only;
-    let headers = headers.as_ref().unwrap_or(&call.headers);
+    let headers = own.as_ref().or(outgoing.headers.as_ref()).unwrap_or(&call.headers);
     let sent = forward::ask(&call.lane, &call.parts, headers, text, again).await;
     let response = match sent {
         Ok(response) => response,
@@ -54,8 +68,11 @@ pub(super) async fn ask(call: &mut Call, outgoing: Outgoing) -> Result<Raw, Refu
                 attempt.failed("unreachable");
             }
             answered(call);
-            let ran = executed(error.sent);
-            return Err(refuse(call, Refusal::Unreachable(error.why), ran, Vec::new()));
+            let executed = executed(error.sent);
+            let nothing_left = executed == Executed::No;
+            let fault = if nothing_left { Fault::Unreachable } else { Fault::BrokenOff };
+            let why = Refusal::Unreachable(error.why);
+            return Err(Failed { why, executed, fault: Some(fault) });
         }
     };
     let status = response.status();
@@ -63,7 +80,7 @@ pub(super) async fn ask(call: &mut Call, outgoing: Outgoing) -> Result<Raw, Refu
         if response.headers().get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
             answered(call);
             let why = Refusal::Malformed("expected an event stream that is not packed".to_owned());
-            return Err(refuse(call, why, Executed::Unknown, Vec::new()));
+            return Err(Failed { why, executed: Executed::Unknown, fault: None });
         }
         let (mut head, body) = response.into_parts();
         // An event may leave with other bytes, so nothing that was said about all of them holds.
@@ -72,14 +89,18 @@ pub(super) async fn ask(call: &mut Call, outgoing: Outgoing) -> Result<Raw, Refu
         return Ok(Raw::Stream { head, events });
     }
     if !(status.is_success() || rejects(status)) {
-        passed(call, status);
+        answered(call);
         return Ok(Raw::Http(response));
     }
     let read = forward::whole(&call.lane, response).await;
     answered(call);
     match read {
         Ok((head, body)) => Ok(Raw::Whole { head, text: body.bytes, permit: body.permit }),
-        Err(error) => Err(refuse(call, unread(call, &error), Executed::Unknown, Vec::new())),
+        Err(error) => {
+            let cut = matches!(error, DecodeError::TooLarge(CollectError::Body(_)));
+            let fault = cut.then_some(Fault::BrokenOff);
+            Err(Failed { why: unread(call, &error), executed: Executed::Unknown, fault })
+        }
     }
 }
 
@@ -114,10 +135,9 @@ pub(super) fn answered(call: &mut Call) {
     call.lane.doors().metrics.upstream(took);
 }
 
-/// An HTTP answer that no contract speaks of.
-pub(super) fn passed(call: &mut Call, status: StatusCode) {
-    answered(call);
-    let failed = status.is_server_error();
+/// An HTTP answer that no contract speaks of passes.
+pub(super) fn passed(call: &Call, status: StatusCode) {
+    let fault = status.is_server_error().then_some(Fault::Status);
     // An ordinary fact finds room or is counted.
-    let _ = report::call(call, Ended { failed, ..Ended::new(Verdict::Passed, Executed::Unknown) });
+    let _ = report::call(call, Ended { fault, ..Ended::new(Verdict::Passed, Executed::Unknown) });
 }

@@ -8,6 +8,7 @@ use super::admit::Exchange;
 use super::bind::Bond;
 use super::gateway::Lane;
 use super::judge::Manner;
+use crate::domain::health::Pass;
 use crate::domain::message::{Code, Executed, ToolName, Verdict, VerdictNote};
 use crate::live::{Mode, ToolState};
 use crate::telemetry::{ExchangeSpan, StepSpan};
@@ -31,6 +32,12 @@ pub(super) struct Call {
     /// What went wrong with the last attempt was told when the call was held.
     pub(super) told: bool,
     pub(super) times: Times,
+    /// What the attempt under way was let through with, by the tool's breaker and by its peer's.
+    pub(super) passes: Option<(Pass, Pass)>,
+    /// Attempts before the last one; each of them failed.
+    pub(super) retried: u32,
+    /// Until when the peer may answer, in monotonic microseconds; `None` for ever, and before it is asked.
+    pub(super) until: Option<u64>,
     /// Where the exchange is sampled.
     pub(super) span: Option<ExchangeSpan>,
     _permit: BodyPermit,
@@ -78,6 +85,9 @@ impl Call {
             may_repeat: true,
             told: false,
             times,
+            passes: None,
+            retried: 0,
+            until: None,
             span,
             _permit: permit,
         }
@@ -90,7 +100,8 @@ impl Call {
 
     /// How an answer to it is judged.
     pub(super) fn manner(&self) -> Manner {
-        let sampler = self.bond.tool.sampler.as_ref();
+        let well = !self.bond.tool.health.is_degraded();
+        let sampler = self.bond.tool.sampler.as_ref().filter(|_| well);
         let sampled = sampler.is_some_and(|sampler| sampler.takes(self.times.sent_at));
         Manner { limits: self.lane.settings().document, sampled }
     }
@@ -112,8 +123,24 @@ impl Call {
         if let Some(span) = &self.span {
             span.refused(code);
         }
-        let note = self.bond.note(Verdict::Refused, Some(code), executed);
+        let mut note = self.bond.note(Verdict::Refused, Some(code), executed);
+        if matches!(code, Code::BreakerOpen | Code::Unreachable | Code::Deadline) {
+            let health = (&self.bond.tool.health, &self.bond.binding.health);
+            let drift = note.drift.take().map(Into::into);
+            let drift = drift.or_else(|| health.0.drift()).or_else(|| health.1.drift());
+            note.drift = drift.map(|drift| drift.to_string());
+        }
         Refused { note, why, retry_after_ms: None }
+    }
+}
+
+impl Drop for Call {
+    /// An attempt whose end was not told was given up by its caller: a probe's place is free again.
+    fn drop(&mut self) {
+        if let Some((of_tool, of_peer)) = self.passes {
+            self.bond.tool.health.circuit.dropped(of_tool);
+            self.bond.binding.health.circuit.dropped(of_peer);
+        }
     }
 }
 
@@ -144,6 +171,7 @@ impl Bond {
             missing: Vec::new(),
             changed: Vec::new(),
             inferred: self.tool.inferred,
+            stale: None,
         }
     }
 }

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::ask::Failed;
 use super::bind::{self, Bond, Bound};
 use super::call::Call;
 use super::judge::{Broken, Finding, Judged, judge};
 use super::mend::{admits, read};
 use super::report::{self, Ended};
+use super::stale;
 use crate::domain::contract::Violation;
 use crate::domain::message::{Code, Digest, Executed, Generation, Verdict};
 use crate::live::{Mode, Rejection, ToolState};
@@ -108,10 +110,11 @@ fn stopped(state: &ToolState) -> Option<Refusal> {
 /// Decides what leaves, given what came.
 pub(super) async fn decide(call: &mut Call, text: &Bytes, judged: Judged) -> Outcome {
     let digest = Some(Digest::of(text));
-    let Judged { finding, is_error, failed, held_promise, structured, in_text, .. } = judged;
+    let Judged { finding, is_error, fault, held_promise, structured, in_text, .. } = judged;
+    let keeps = judged.complete && !is_error;
     let told = Ended {
         is_error,
-        failed,
+        fault,
         held_promise,
         structured,
         in_text,
@@ -120,10 +123,11 @@ pub(super) async fn decide(call: &mut Call, text: &Bytes, judged: Judged) -> Out
     };
     match finding {
         Finding::Interim { .. } => Outcome::AsCame,
-        Finding::Kept => ended(call, told, Outcome::AsCame),
+        Finding::Kept => good(call, told, Outcome::AsCame, text, keeps),
         Finding::Mended(mended) => {
             let told = Ended { verdict: Verdict::Mended, ..told };
-            ended(call, told, Outcome::Altered(mended))
+            let leaves = Outcome::Altered(mended.clone());
+            good(call, told, leaves, &mended, keeps)
         }
         Finding::Malformed(why) if call.enforced() => {
             let kind = malformed(&why);
@@ -148,6 +152,15 @@ fn ended(call: &Call, told: Ended, outcome: Outcome) -> Outcome {
     Outcome::Refused(call.refused(Refusal::Overloaded(why), executed))
 }
 
+/// As [`ended`], for a reply that is as it should be: it may stand for a later one.
+fn good(call: &Call, told: Ended, outcome: Outcome, text: &Bytes, keeps: bool) -> Outcome {
+    let outcome = ended(call, told, outcome);
+    if keeps && !matches!(outcome, Outcome::Refused(_)) {
+        stale::keep(call, text);
+    }
+    outcome
+}
+
 /// A refusal, told to whoever keeps count.
 pub(super) fn refuse(
     call: &Call,
@@ -155,8 +168,16 @@ pub(super) fn refuse(
     executed: Executed,
     violations: Vec<Violation>,
 ) -> Refused {
-    let failed = matches!(why, Refusal::Unreachable(_));
-    let told = Ended { violations, failed, ..Ended::new(Verdict::Refused, executed) };
+    refused(call, why, executed, Ended { violations, ..Ended::new(Verdict::Refused, executed) })
+}
+
+/// The refusal of a call whose attempt brought no answer.
+pub(super) fn refuse_for(call: &Call, failed: Failed) -> Refused {
+    let Failed { why, executed, fault } = failed;
+    refused(call, why, executed, Ended { fault, ..Ended::new(Verdict::Refused, executed) })
+}
+
+fn refused(call: &Call, why: Refusal, executed: Executed, told: Ended) -> Refused {
     // A refusal that finds no room is counted as dropped; there is nothing more careful to do.
     let _ = report::call(call, told);
     call.refused(why, executed)

@@ -26,6 +26,8 @@ pub(super) enum Stopped {
     Broken,
     /// An event is longer than the limit.
     TooLarge,
+    /// The call's deadline has passed.
+    TimedOut,
 }
 
 impl Events {
@@ -77,7 +79,9 @@ pub(super) fn through(
                     None => event.raw,
                 },
                 Err(Stopped::Ended) => return,
-                Err(Stopped::Broken | Stopped::TooLarge) => return sender.fail().await,
+                Err(Stopped::Broken | Stopped::TooLarge | Stopped::TimedOut) => {
+                    return sender.fail().await;
+                }
             };
             if sender.send(raw).await.is_err() {
                 return;

@@ -11,7 +11,8 @@ use super::quota::Quota;
 use super::rounds::Rounds;
 use super::session::Sessions;
 use super::settings::Settings;
-use crate::domain::message::{Clock, PeerId};
+use super::stale::Shelf;
+use crate::domain::message::{Clock, Dice, PeerId};
 use crate::live::{Observations, Switchboard};
 use crate::telemetry::{Load, Metrics, PeerMetrics, Tracer};
 use crate::wire::transport::budget::BodyBudget;
@@ -42,6 +43,8 @@ pub struct Doors {
     pub observations: Observations,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub dice: Arc<dyn Dice>,
     /// The numbers.
     pub metrics: Metrics,
     /// The spans.
@@ -59,6 +62,7 @@ pub struct Gateway {
     pub(super) budget: BodyBudget,
     pub(super) sessions: Sessions,
     pub(super) rounds: Rounds,
+    pub(super) shelf: Shelf,
     pub(super) places: Places,
     started: u64,
     called: AtomicBool,
@@ -97,6 +101,7 @@ impl Gateway {
             budget: BodyBudget::new(settings.held_bytes, HELD_PATIENCE),
             sessions: Sessions::new(settings.sessions, settings.session_ttl_ms),
             rounds: Rounds::default(),
+            shelf: Shelf::default(),
             started: doors.clock.monotonic_micros(),
             places: Places::new(settings.exchanges),
             called: AtomicBool::new(false),

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::bind::Bond;
 use super::tape::with_tape;
 use crate::domain::contract::{Schema, Violation};
+use crate::domain::health::Fault;
 use crate::domain::json::{Item, Limits};
 use crate::domain::message::{Executed, Verdict};
 use crate::live::{Mode, Rejection};
@@ -48,7 +49,9 @@ pub(super) struct Judged {
     pub(super) finding: Finding,
     pub(super) is_error: bool,
     /// The peer failed, by its own word.
-    pub(super) failed: bool,
+    pub(super) fault: Option<Fault>,
+    /// A whole result, no step towards one.
+    pub(super) complete: bool,
     /// A declared reply was kept.
     pub(super) held_promise: bool,
     /// The reply's document as it is delivered, where it is sampled; as it came, where it is broken.
@@ -64,7 +67,8 @@ impl Judged {
         Self {
             finding,
             is_error: false,
-            failed: false,
+            fault: None,
+            complete: false,
             held_promise: false,
             structured: None,
             in_text: false,
@@ -107,7 +111,10 @@ pub(super) fn judge(bond: &Bond, id: &str, text: &Bytes, manner: Manner) -> Judg
                 coded(bond, document.text(), reply, judged)
             }
             Ok(Incoming::Reply(Reply::Result(result))) => match result.result_type {
-                ResultType::Complete => complete(bond, document.text(), result, manner),
+                ResultType::Complete => {
+                    let judged = complete(bond, document.text(), result, manner);
+                    Judged { complete: true, ..judged }
+                }
                 ResultType::InputRequired => {
                     let state = result.result.get("requestState").and_then(Item::as_str);
                     Judged { next_round: state.map(Into::into), ..Judged::plain(Finding::Kept) }
@@ -124,8 +131,12 @@ fn error(code: i64) -> Judged {
             Judged::plain(Finding::Rejected(Rejection { code: Some(code), is_error: false }))
         }
         _ => {
-            let failed = code == -32603 || (-32019..=-32000).contains(&code);
-            Judged { failed, ..Judged::plain(Finding::Kept) }
+            let fault = match code {
+                -32603 => Some(Fault::Internal),
+                -32019..=-32000 => Some(Fault::Error),
+                _ => None,
+            };
+            Judged { fault, ..Judged::plain(Finding::Kept) }
         }
     }
 }

@@ -27,14 +27,17 @@ mod quota;
 mod relay;
 mod release;
 mod report;
+mod resilience;
 mod rounds;
 mod session;
 mod settings;
 mod share;
 mod stack;
+mod stale;
 mod tape;
 mod traced;
 
 pub use gateway::{Doors, Gateway, Peer, Proxy};
-pub use settings::{Routing, Settings};
+pub use settings::{Resilience, Routing, Settings};
 pub use share::{Rate, Rates, Share, Sizes, ToolShare};
+pub use stale::StaleRules;

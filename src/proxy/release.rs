@@ -42,6 +42,13 @@ pub(super) fn unread(refused: &Refused) -> Response<Body> {
     response
 }
 
+/// A reply that Stipula holds itself: the peer gave none.
+pub(super) fn own(text: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::full(text));
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
 /// A refusal inside an answer whose head is the peer's: the session's headers stay.
 pub(super) fn refused_reply(mut head: Parts, body: Vec<u8>) -> Response<Body> {
     head.status = StatusCode::OK;

@@ -7,6 +7,7 @@ use super::gateway::Lane;
 use super::principal::caller;
 use super::traced;
 use crate::domain::contract::Violation;
+use crate::domain::health::Fault;
 use crate::domain::message::{Digest, Executed, Generation, Verdict};
 use crate::live::{CallFact, Observation, ObservationKind, Rejection, Sample};
 use crate::telemetry::{Dropped, ViolationKind};
@@ -56,7 +57,10 @@ pub(super) struct Ended {
     pub(super) structured: Option<Bytes>,
     /// That document did not stand in `structuredContent`.
     pub(super) in_text: bool,
-    pub(super) failed: bool,
+    /// How the peer failed.
+    pub(super) fault: Option<Fault>,
+    /// The age in milliseconds of the last known good reply that leaves instead.
+    pub(super) stale: Option<u64>,
 }
 
 impl Ended {
@@ -72,7 +76,8 @@ impl Ended {
             held_promise: false,
             structured: None,
             in_text: false,
-            failed: false,
+            fault: None,
+            stale: None,
         }
     }
 }
@@ -117,7 +122,9 @@ pub(super) fn call(call: &Call, ended: Ended) -> bool {
         held: ended.held,
         first_kept: ended.held_promise && tool.mark_kept(),
         sample,
-        failed: ended.failed,
+        fault: ended.fault,
+        retried: call.retried,
+        stale: ended.stale,
         mended_by: through.then_some(call.bond.generation),
     });
     if named {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::share::Share;
+use super::stale::StaleRules;
+use crate::domain::health::{BreakerRules, RetryRules};
 use crate::domain::json::Limits;
 use crate::domain::message::PeerId;
 
@@ -16,8 +18,19 @@ pub enum Routing {
     ByName,
 }
 
+/// What is done where a peer fails; the default is what ships.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Resilience {
+    /// How often a call is tried again.
+    pub retry: RetryRules,
+    /// When a peer or a tool is left alone.
+    pub breaker: BreakerRules,
+    /// Last known good replies.
+    pub stale: StaleRules,
+}
+
 /// The data plane's settings; the default is what ships.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// How peers are told apart.
     pub routing: Routing,
@@ -41,6 +54,8 @@ pub struct Settings {
     pub sessions: usize,
     /// How long a legacy session is remembered after its last use, in milliseconds.
     pub session_ttl_ms: u64,
+    /// What is done where a peer fails.
+    pub resilience: Resilience,
     /// How much of each peer is asked for; the default where one is absent.
     pub shares: BTreeMap<PeerId, Share>,
 }
@@ -67,6 +82,7 @@ impl Default for Settings {
             sessions: 10_000,
             session_ttl_ms: 3_600_000,
             shares: BTreeMap::new(),
+            resilience: Resilience::default(),
         }
     }
 }

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 
 use super::admit::{self, Arrival, Exchange};
-use super::ask::{Raw, answered, ask, passed, rejects};
+use super::ask::{Failed, Raw, answered, passed, rejects};
 use super::bind::{self, Bound, InForce};
 use super::call::Call;
-use super::degrade::{self, Outcome, refuse};
+use super::degrade::{self, Outcome, refuse, refuse_for};
 use super::events::{Events, Stopped};
 use super::gateway::Proxy;
 use super::judge::{Finding, Judged, judge};
@@ -24,6 +24,7 @@ use super::quota;
 use super::relay;
 use super::release;
 use super::report;
+use super::resilience;
 use super::rounds;
 use super::traced;
 use crate::domain::message::{Era, Executed, Verdict};
@@ -129,6 +130,7 @@ async fn called(mut call: Call) -> Response<Body> {
                 return Response::from_parts(head, body);
             }
             Ok(Raw::Http(response)) => return response,
+            Ok(Raw::Stale(text)) => return release::own(text),
             Err(refused) => return release::refusal(&refused, Some(call.id()), call.envelope.era),
         };
         match settled(&mut call, &text, Some(head.status)).await {
@@ -151,12 +153,13 @@ async fn attempt(call: &mut Call) -> Result<Raw, Refused> {
     let ready = mend::mirrored(call).and_then(|()| mend::request(call));
     drop(step);
     let outgoing = ready.map_err(|why| refuse(call, why, Executed::No, Vec::new()))?;
-    ask(call, outgoing).await
+    resilience::ask(call, outgoing).await
 }
 
 /// Judges a message and decides what leaves. `status` is that of a body of its own.
 async fn settled(call: &mut Call, text: &Bytes, status: Option<StatusCode>) -> Outcome {
     let mut judged = judged(call, text).await;
+    resilience::ended(call, judged.fault);
     if let Some(status) = status {
         if rejects(status) && !matches!(judged.finding, Finding::Rejected(_)) {
             passed(call, status);
@@ -201,10 +204,10 @@ async fn streamed(call: Call, events: Events, sender: BodySender) {
 async fn relayed(mut call: Call, mut events: Events, sender: &BodySender) {
     let mut done = false;
     loop {
-        let event = match events.next().await {
+        let event = match resilience::next(&call, &mut events).await {
             Ok(event) => event,
             Err(_) if done => return,
-            Err(stopped) => return unanswered(&call, &events, &stopped, sender).await,
+            Err(stopped) => return unanswered(&mut call, &events, &stopped, sender).await,
         };
         let Some(data) = &event.data else {
             if sender.send(event.raw).await.is_err() {
@@ -258,6 +261,7 @@ async fn frame(call: &mut Call, event: &Event, data: &Bytes, done: &mut bool) ->
     }
     *done = true;
     answered(call);
+    resilience::ended(call, judged.fault);
     match degrade::decide(call, data, judged).await {
         Outcome::AsCame => Frame::Send(event.raw.clone()),
         Outcome::Altered(text) => Frame::Send(replace_data(event, &text)),
@@ -277,6 +281,7 @@ async fn again(call: &mut Call, event: &Event) -> Result<Result<Bytes, Events>, 
             // A call is repeated once.
             Outcome::Again => return Err(()),
         },
+        Ok(Raw::Stale(text)) => text,
         Ok(Raw::Http(response)) => {
             let why = Refusal::Unreachable(format!("it answered HTTP {}", response.status()));
             let refused = call.refused(why, Executed::Unknown);
@@ -293,18 +298,15 @@ fn refusal_event(call: &Call, event: &Event, refused: &Refused) -> Bytes {
 
 /// A stream that stopped before its reply. Some clients wait for ever on one, so it ends with an
 /// error; one that its reader can resume ends as it did.
-async fn unanswered(call: &Call, events: &Events, stopped: &Stopped, sender: &BodySender) {
+async fn unanswered(call: &mut Call, events: &Events, stopped: &Stopped, sender: &BodySender) {
     let resumed = events.resumable && matches!(stopped, Stopped::Ended | Stopped::Broken);
     if resumed {
-        return;
+        return resilience::ended(call, None);
     }
-    let why = match stopped {
-        Stopped::Ended => "the stream ended before the reply",
-        Stopped::Broken => "the stream broke off before the reply",
-        Stopped::TooLarge => "an event is longer than the limit",
-    };
-    let why = Refusal::Malformed(why.to_owned());
-    let refused = refuse(call, why, Executed::Unknown, Vec::new());
+    let (why, fault) = resilience::stopped(call, stopped);
+    answered(call);
+    resilience::ended(call, fault);
+    let refused = refuse_for(call, Failed { why, executed: Executed::Unknown, fault });
     let body = refused.body(Some(call.id()), call.envelope.era);
     // Whether the agent still reads it changes nothing.
     let _ = sender.send(encode(Some("message"), None, None, &body)).await;

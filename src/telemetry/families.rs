@@ -34,6 +34,10 @@ pub(super) struct PathFamilies {
     pub(super) exchanges: IntCounterVec,
     pub(super) violations: IntCounterVec,
     pub(super) breaker_trips: IntCounterVec,
+    pub(super) breakers_open: IntGaugeVec,
+    pub(super) degrade_level: IntGaugeVec,
+    pub(super) retries: IntCounterVec,
+    pub(super) stale_replies: IntCounterVec,
     pub(super) refusals: IntCounterVec,
     pub(super) overhead: PathHistogram,
     pub(super) upstream: PathHistogram,
@@ -117,6 +121,24 @@ impl Own<'_> {
             breaker_trips: self.counters(
                 "circuit_breaker_trips_total",
                 "Times a breaker opened.",
+                &["peer"],
+            ),
+            breakers_open: self.levels(
+                "circuit_breakers_open",
+                "Breakers that are open or half-open: the peer's own and those of its tools.",
+            ),
+            degrade_level: self.levels(
+                "degrade_level",
+                "How far down the ladder the worst tool is: 0 well, 1 slow or failing, 2 peer unreachable, 3 breaker open.",
+            ),
+            retries: self.counters(
+                "retries_total",
+                "Calls that were tried again, by what came of it.",
+                &["peer", "outcome"],
+            ),
+            stale_replies: self.counters(
+                "stale_replies_total",
+                "Last known good replies that were delivered because the peer gave none.",
                 &["peer"],
             ),
             refusals: self.counters("refusals_total", "Refusals, by stable code.", &["code"]),
@@ -276,6 +298,10 @@ impl Own<'_> {
 
     fn gauges(&self, name: &str, help: &str) -> GaugeVec {
         self.put(GaugeVec::new(Opts::new(format!("stipula_{name}"), help), &["peer"]))
+    }
+
+    fn levels(&self, name: &str, help: &str) -> IntGaugeVec {
+        self.put(IntGaugeVec::new(Opts::new(format!("stipula_{name}"), help), &["peer"]))
     }
 
     fn gauge(&self, name: &str, help: &str) -> Gauge {

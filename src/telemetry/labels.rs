@@ -170,6 +170,18 @@ label!(
 );
 
 label!(
+    /// What came of trying a call again.
+    Retried {
+        /// An answer came.
+        Succeeded = "succeeded",
+        /// The last try failed too.
+        Failed = "failed",
+        /// It was not tried: the budget is used up.
+        Denied = "denied",
+    }
+);
+
+label!(
     /// Why a request was refused for want of room, rate or size.
     Shed {
         /// More requests than the peer is to be asked.

@@ -9,7 +9,8 @@ use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, TextEncoder};
 use super::families::Families;
 use super::histogram::seconds;
 use super::labels::{
-    AdvisorOutcome, Approval, Dropped, HealStage, Limit, NegotiationResult, Reloaded, ViolationKind,
+    AdvisorOutcome, Approval, Dropped, HealStage, Limit, NegotiationResult, Reloaded, Retried,
+    ViolationKind,
 };
 use super::load::Load;
 use crate::domain::drift::{DriftType, Severity};
@@ -52,6 +53,13 @@ impl Metrics {
                 .map(|kind| all.path.violations.with_label_values(&[name, kind.word()]))
                 .collect(),
             breaker_trips: all.path.breaker_trips.with_label_values(&[name]),
+            breakers_open: all.path.breakers_open.with_label_values(&[name]),
+            degrade_level: all.path.degrade_level.with_label_values(&[name]),
+            retries: Retried::ALL
+                .iter()
+                .map(|outcome| all.path.retries.with_label_values(&[name, outcome.word()]))
+                .collect(),
+            stale_replies: all.path.stale_replies.with_label_values(&[name]),
             coherence: all.slow.coherence.with_label_values(&[name]),
             profile_score: all.slow.profile_score.with_label_values(&[name]),
             expiry: all.slow.expiry.with_label_values(&[name]),
@@ -252,6 +260,10 @@ struct PeerFamilies {
     exchanges: [IntCounter; VERDICTS.len()],
     violations: Vec<IntCounter>,
     breaker_trips: IntCounter,
+    breakers_open: IntGauge,
+    degrade_level: IntGauge,
+    retries: Vec<IntCounter>,
+    stale_replies: IntCounter,
     coherence: Gauge,
     profile_score: Gauge,
     expiry: Gauge,
@@ -273,6 +285,22 @@ impl PeerMetrics {
     /// The breaker opened.
     pub fn breaker_trip(&self) {
         self.0.breaker_trips.inc();
+    }
+
+    /// How many breakers are open, and how far down the ladder the worst tool is, 0 to 3.
+    pub fn degraded(&self, breakers: usize, level: u8) {
+        self.0.breakers_open.set(i64::try_from(breakers).unwrap_or(i64::MAX));
+        self.0.degrade_level.set(i64::from(level));
+    }
+
+    /// A call was tried again, or not for want of a budget.
+    pub fn retried(&self, outcome: Retried) {
+        self.0.retries[outcome as usize].inc();
+    }
+
+    /// A last known good reply was delivered.
+    pub fn stale_reply(&self) {
+        self.0.stale_replies.inc();
     }
 
     /// The coherence score, 0 to 100.

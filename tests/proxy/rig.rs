@@ -175,6 +175,7 @@ impl Rig {
             switchboard: Arc::clone(&board),
             observations: observations.clone(),
             clock: Arc::new(Ticking(tokio::time::Instant::now())),
+            dice: Arc::new(stipula::app::SystemDice),
             metrics: metrics.clone(),
             tracer: Tracer::off(),
             pressure: pressure.clone(),
@@ -423,6 +424,7 @@ pub(crate) fn tool() -> ToolBinding {
         sampler: Some(Sampler::default()),
         inferred: None,
         reported: None,
+        health: Arc::default(),
     }
 }
 
@@ -456,6 +458,8 @@ pub(crate) fn bound(tool: ToolBinding) -> Binding {
         expiry: None,
         reviewed_to: 0,
         changed_offers: HashMap::new(),
+        health: Arc::default(),
+        deadline: None,
     }
 }
 

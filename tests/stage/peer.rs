@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -16,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 const SESSION: &str = "mcp-session-id";
 
@@ -60,12 +62,46 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
     /// The connection breaks off after the body.
     pub(crate) cut: bool,
+    pub(crate) status: u16,
+    /// The connection breaks off instead of an answer.
+    pub(crate) reset: bool,
+    /// How long the peer is busy with it.
+    pub(crate) busy: Duration,
+    /// It comes when this says so.
+    pub(crate) held: Option<watch::Receiver<bool>>,
 }
 
 impl Answer {
     pub(crate) fn of(kind: &str, body: impl Into<Bytes>) -> Self {
         let headers = vec![("content-type", kind.to_owned())];
-        Self { headers, body: body.into(), cut: false }
+        Self {
+            headers,
+            body: body.into(),
+            cut: false,
+            status: 200,
+            reset: false,
+            busy: Duration::ZERO,
+            held: None,
+        }
+    }
+
+    /// A failure of the server, or of what stands before it.
+    pub(crate) fn failing(status: u16) -> Self {
+        Self { status, ..Self::of("text/plain", "down") }
+    }
+
+    /// No answer: the connection breaks off.
+    pub(crate) fn reset() -> Self {
+        Self { reset: true, ..Self::failing(500) }
+    }
+
+    pub(crate) fn after(self, busy: Duration) -> Self {
+        Self { busy, ..self }
+    }
+
+    /// The same, once this says so.
+    pub(crate) fn when(self, held: &watch::Sender<bool>) -> Self {
+        Self { held: Some(held.subscribe()), ..self }
     }
 
     pub(crate) fn json(body: impl Into<Bytes>) -> Self {
@@ -77,7 +113,7 @@ impl Answer {
     }
 
     fn response(self) -> Response<Out> {
-        let mut response = Response::builder();
+        let mut response = Response::builder().status(self.status);
         for (name, value) in self.headers {
             response = response.header(name, value);
         }
@@ -123,6 +159,8 @@ pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     face: Arc<Mutex<Face>>,
     requests: Arc<watch::Sender<u64>>,
+    /// Its listener and its connections.
+    tasks: Arc<Mutex<JoinSet<()>>>,
 }
 
 impl Peer {
@@ -142,21 +180,36 @@ impl Peer {
             calls: 0,
         };
         let face = Arc::new(Mutex::new(face));
-        let peer = Self { address, face, requests: Arc::default() };
-        let served = peer.clone();
-        tokio::spawn(async move {
+        let peer = Self { address, face, requests: Arc::default(), tasks: Arc::default() };
+        peer.listen(listener);
+        peer
+    }
+
+    fn listen(&self, listener: TcpListener) {
+        let served = self.clone();
+        let accepting = async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let peer = served.clone();
                 // Small answers leave at once.
                 socket.set_nodelay(true).unwrap();
                 let service = service_fn(move |request| peer.clone().serve(request));
-                tokio::spawn(
-                    hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(socket), service),
-                );
+                let connection = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(socket), service);
+                served.tasks.lock().unwrap().spawn(async move { drop(connection.await) });
             }
-        });
-        peer
+        };
+        self.tasks.lock().unwrap().spawn(accepting);
+    }
+
+    /// It is gone: nobody listens, and every connection is cut.
+    pub(crate) async fn leave(&self) {
+        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap());
+        tasks.shutdown().await;
+    }
+
+    /// It is back where it was, with the sessions that it knew.
+    pub(crate) async fn come_back(&self) {
+        self.listen(TcpListener::bind(self.address).await.unwrap());
     }
 
     /// Where MCP is spoken.
@@ -202,7 +255,7 @@ impl Peer {
         self.face.lock().unwrap().sessions.contains(session)
     }
 
-    async fn serve(self, request: Request<Incoming>) -> Result<Response<Out>, Infallible> {
+    async fn serve(self, request: Request<Incoming>) -> std::io::Result<Response<Out>> {
         self.requests.send_modify(|requests| *requests += 1);
         let (head, body) = request.into_parts();
         let Ok(body) = body.collect().await else { return Ok(status(400)) };
@@ -218,8 +271,21 @@ impl Peer {
         let Ok(message) = serde_json::from_slice::<Value>(&body.to_bytes()) else {
             return Ok(status(400));
         };
-        let answer = self.answer(&head.headers, &message);
-        Ok(answer.map_or_else(status, Answer::response))
+        let mut answer = match self.answer(&head.headers, &message) {
+            Ok(answer) => answer,
+            Err(code) => return Ok(status(code)),
+        };
+        if !answer.busy.is_zero() {
+            tokio::time::sleep(answer.busy).await;
+        }
+        if let Some(held) = &mut answer.held {
+            // Whoever holds it back may have ended with its test.
+            let _ = held.wait_for(|go| *go).await;
+        }
+        if answer.reset {
+            return Err(std::io::Error::other("reset on purpose"));
+        }
+        Ok(answer.response())
     }
 
     /// What is answered to a message, or the bare status.

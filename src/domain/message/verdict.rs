@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Code, Digest};
+use super::{Code, Digest, Millis};
 
 /// What became of a judged reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -78,4 +78,6 @@ pub struct VerdictNote {
     pub changed: Vec<String>,
     /// How many samples the terms rest on, where they were inferred and not declared.
     pub inferred: Option<u64>,
+    /// The age of the reply, where it is the last known good one of a peer that cannot be reached.
+    pub stale: Option<Millis>,
 }

@@ -136,6 +136,7 @@ impl Refused {
             missing: Vec::new(),
             changed: Vec::new(),
             inferred: None,
+            stale: None,
         };
         Self { why, note, retry_after_ms: None }
     }

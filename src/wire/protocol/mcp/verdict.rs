@@ -31,5 +31,8 @@ pub(super) fn value(note: &VerdictNote) -> Value {
     if let Some(samples) = note.inferred {
         told["terms"] = json!({ "source": "inferred", "samples": samples });
     }
+    if let Some(age) = note.stale {
+        told["stale"] = json!({ "age_ms": age.0 });
+    }
     told
 }
