@@ -271,3 +271,39 @@ async fn an_advisor_that_hangs_holds_up_nobody_else() {
     let timed_out = r#"stipula_advisor_requests_total{advisor="local",outcome="slow"}"#;
     assert_eq!(sidecar.metric(timed_out).await, 1.0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_negotiation_that_does_not_converge_keeps_the_version_before() {
+    let model = Model::start(|_| Speech::Says(made_up())).await;
+    let Scene { peer, mut sidecar, mut agent, dir } =
+        scene(&[compatible("local", &model)], "").await;
+    peer.change(tools(PARTS), as_parts);
+    agent.call("get_departure", &json!({ "flight": "SK1" })).await;
+    sidecar.told("get_departure").await;
+    let of = |status: &Value| {
+        let open = status["open_events"].as_array().unwrap().iter();
+        open.filter(|event| event["type"] == "negotiation").count()
+    };
+    let status = sidecar.until("it did not converge", |status| of(status) == 1).await;
+    assert_eq!(model.prompts().len(), 3);
+    assert_eq!(status["version"], "1.0.0", "{status}");
+    let metric = r#"stipula_drift_events_total{peer="flights",severity="high",type="negotiation"}"#;
+    assert_eq!(sidecar.metric(metric).await, 1.0);
+    let events = sidecar.events().await;
+    let event = events.iter().find(|event| event["type"] == "negotiation").unwrap();
+    assert_eq!(event["evidence"]["observed"]["rounds"], 3, "{event}");
+    // The peer goes back, and nothing is open any more.
+    peer.change(tools(WHOLE), as_whole);
+    agent.call("get_departure", &json!({ "flight": "SK1" })).await;
+    sidecar.until("it is sound again", |status| status["open_events"] == json!([])).await;
+    let state = sidecar.state.clone();
+    sidecar.stop().await;
+    let incidents = records(&state, "incident").await;
+    let kept: Vec<_> = incidents.iter().filter(|it| it["kind"] == "rollback").collect();
+    assert_eq!(kept.len(), 1, "{incidents:?}");
+    assert_eq!(kept[0]["drift_id"], event["drift_id"]);
+    assert!(kept[0]["detail"].as_str().unwrap().contains("v1.0.0 stays"), "{kept:?}");
+    let edges = records(&state, "edge").await;
+    assert!(edges.iter().any(|edge| edge["to"] == event["drift_id"]), "{edges:?}");
+    drop(dir);
+}

@@ -201,3 +201,30 @@ fn the_list_of_errors_is_published() {
     }
     golden("docs/errors.md", &text);
 }
+
+#[test]
+fn the_tests_that_the_drift_table_names_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table = std::fs::read_to_string(root.join("docs/drift.md")).unwrap();
+    let named = regex::Regex::new(r"`(tests/[a-z_/]+\.rs)::([a-z0-9_]+)`").unwrap();
+    let mut found = 0;
+    for name in named.captures_iter(&table) {
+        let text = std::fs::read_to_string(root.join(&name[1]));
+        let text = text.unwrap_or_else(|error| panic!("{}: {error}", &name[1]));
+        assert!(text.contains(&format!("fn {}(", &name[2])), "{}", &name[0]);
+        found += 1;
+    }
+    assert!(found >= table.matches("::").count() - 1, "a name that is not read: {found}");
+    // Every type and every severity of an event has a row.
+    for word in
+        ["schema", "semantic", "capability", "policy", "performance", "freshness", "negotiation"]
+            .into_iter()
+            .chain(["low", "medium", "high", "critical"])
+    {
+        assert!(
+            table.lines().any(|line| line.starts_with(&format!("| {word} |"))
+                || line.starts_with(&format!("| {word}, "))),
+            "{word}"
+        );
+    }
+}

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use stage::{Agent, Answer, Asked, Peer, Said, Sidecar, soon};
+use stage::{Agent, Answer, Asked, Peer, Said, Sidecar, cli, soon};
 use tokio::sync::watch;
 
 fn tools() -> Value {
@@ -428,6 +428,10 @@ async fn performance_sustained_trouble_opens_the_breaker_and_asks_a_person() {
     calls(&mut agent, 3).await;
     assert_eq!(sidecar.status().await["level"], "L0");
     sidecar.stop().await;
+    let exported = cli(&["ledger", "export", state.path().to_str().unwrap()]).await;
+    let exported = String::from_utf8(exported.stdout).unwrap();
+    let incident = exported.lines().find(|line| line.contains(r#""what":"incident""#)).unwrap();
+    assert!(incident.contains(r#""standing":"degraded""#), "{incident}");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use super::upkeep::{MemoryLimit, Upkeep};
 use crate::admin;
 use crate::config::{ConfigError, Configured, Flags, Settings};
 use crate::control::advisor::{Advisor, ModelAdvisor, Panel};
+use crate::control::notify::Webhook;
 use crate::control::{Control, Handle, Parts, Told};
 use crate::domain::message::{Clock, Dice};
 use crate::live::{Observation, Observations, Switchboard};
@@ -59,6 +60,9 @@ pub enum StartError {
         /// What is wrong with it.
         what: String,
     },
+    /// The receiver of notices.
+    #[error("webhook: {0}")]
+    Webhook(#[source] EndpointError),
     /// The admin token.
     #[error(transparent)]
     Admin(#[from] admin::TokenError),
@@ -123,14 +127,14 @@ impl Sidecar {
         let (observations, ordinary, reserved) =
             Observations::bounded(ORDINARY_LANE, RESERVED_LANE);
         let (told, telling) = mpsc::unbounded_channel();
-        let advisors = advisors(&settings, extras.advisor, &clock, &metrics)?;
         let parts = Parts {
             settings: settings.control.clone(),
             store,
             clock: Arc::clone(&clock),
             dice: Arc::clone(&dice),
             metrics: metrics.clone(),
-            advisors,
+            advisors: advisors(&settings, extras.advisor, &clock, &metrics)?,
+            webhook: webhook(&settings)?,
             dropped: observations.dropped_counter(),
             told,
         };
@@ -328,6 +332,11 @@ fn advisors(
     }
     let (clock, metrics) = (Arc::clone(clock), metrics.clone());
     Ok(Some(Arc::new(Panel::new(settings.advisors.settings, order, clock, metrics))))
+}
+
+/// Who is told of approvals and incidents.
+fn webhook(settings: &Settings) -> Result<Option<Webhook>, StartError> {
+    settings.webhook.clone().map(Webhook::new).transpose().map_err(StartError::Webhook)
 }
 
 fn asked_advisor(one: &Configured) -> Result<Arc<dyn Advisor>, StartError> {

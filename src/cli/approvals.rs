@@ -103,6 +103,16 @@ fn one(proposal: &Value, screen: &Screen) {
             screen.line(format!("    {}", visible(&word(held, "why"))));
         }
     }
+    heading("Who is affected", screen);
+    match list(proposal, "affected") {
+        [] => screen.line("  nobody called it since the start"),
+        affected => {
+            for caller in affected {
+                let (who, last) = (word(caller, "principal"), word(caller, "last"));
+                screen.line(format!("  {who}: {} calls, the last at {last}", caller["calls"]));
+            }
+        }
+    }
     definition("As it was promised", &proposal["promised"], screen);
     definition("As it is offered now", &proposal["offered"], screen);
     heading("What carries it over", screen);

@@ -147,6 +147,13 @@ fn detail(what: &str, record: &Value) -> String {
                 word(event, "state")
             )
         }
+        "incident" => format!(
+            "{} {} {}: {}",
+            word(record, "severity"),
+            word(record, "kind"),
+            word(record, "tool"),
+            word(record, "detail")
+        ),
         "edge" => {
             format!("{} {} {}", word(record, "from"), word(record, "cause"), word(record, "to"))
         }

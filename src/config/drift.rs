@@ -13,6 +13,42 @@ use crate::domain::message::Millis;
 pub(super) struct Drift {
     /// Replies of the promised shape whose values mean something else.
     pub(super) semantic: Semantic,
+    /// Who may call, how often, and who gives access.
+    pub(super) policy: Policy,
+}
+
+/// Who may call, how often, and who gives access.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Policy {
+    /// Whether refused callers, advertised limits and OAuth metadata are followed.
+    pub(super) on: bool,
+    /// Per cent by which an advertised limit must fall, and more, to be drift.
+    #[schemars(range(min = 1, max = 99))]
+    pub(super) limit_drop: u32,
+    /// How often the OAuth metadata of the peer's own origin are read; only of a peer that is called
+    /// with credentials.
+    #[schemars(range(min = 100))]
+    pub(super) metadata_ms: u64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        let control::PolicySettings { on, limit_drop, metadata_every } =
+            control::PolicySettings::default();
+        Self { on, limit_drop, metadata_ms: metadata_every.0 }
+    }
+}
+
+impl Policy {
+    /// As the control plane is told.
+    pub(super) const fn settings(&self) -> control::PolicySettings {
+        control::PolicySettings {
+            on: self.on,
+            limit_drop: self.limit_drop,
+            metadata_every: Millis(self.metadata_ms),
+        }
+    }
 }
 
 /// Replies of the promised shape whose values mean something else.

@@ -20,6 +20,7 @@ mod secret;
 mod settings;
 mod sharing;
 mod tree;
+mod webhook;
 
 pub use advisors::{Advisors, Configured};
 pub use fault::{ConfigError, Fault, Place};

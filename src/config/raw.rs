@@ -13,6 +13,7 @@ use super::reload::raw::Reload;
 use super::resilience::raw::Resilience;
 use super::secret::Secret;
 use super::sharing::{Rate, RateLimits, Sizes};
+use super::webhook::Webhook;
 use crate::control::{self, Adopt, SealPolicy};
 use crate::live::Mode;
 use crate::wire::transport::{server, upstream};
@@ -46,6 +47,8 @@ pub(super) struct Raw {
     pub(super) reload: Reload,
     /// What is done where a peer is slow, fails or cannot be reached.
     pub(super) resilience: Resilience,
+    /// Whom approvals and incidents are told.
+    pub(super) webhook: Option<Webhook>,
     /// Who is proxied, by the name that paths, metrics and commands use.
     pub(super) peers: BTreeMap<String, Peer>,
 }

@@ -11,7 +11,8 @@ use super::reload::Written;
 use super::resilience;
 use super::secret::signer;
 use super::sharing;
-use crate::control::{self, PeerSettings};
+use super::webhook;
+use crate::control::{self, PeerSettings, notify};
 use crate::domain::contract::Signer;
 use crate::domain::json::Limits;
 use crate::domain::message::{Millis, PeerId};
@@ -47,6 +48,8 @@ pub struct Settings {
     pub watch: bool,
     /// What all this was built from, to be compared with another one.
     pub written: Written,
+    /// Who is told of approvals and incidents.
+    pub webhook: Option<notify::Settings>,
 }
 
 /// How a peer is dialled.
@@ -102,10 +105,12 @@ impl Settings {
             shares.insert(PeerId::from(name.as_str()), sharing::share(name, peer, &mut faults));
         }
         let advisors = advisors::build(&raw.advisors, &raw.timeouts, &mut faults);
+        let webhook = webhook::build(raw.webhook.as_ref(), &raw.timeouts, &mut faults);
         if faults.is_empty() {
             let signer = signer.map(Arc::new);
             let mut settings = Self::of(raw, (listen, admin), signer, advisors);
             settings.proxy.shares = shares;
+            settings.webhook = webhook;
             Ok(settings)
         } else {
             Err(faults)
@@ -182,6 +187,7 @@ impl Settings {
             drain: Duration::from_millis(raw.timeouts.drain_ms),
             watch: raw.reload.watch,
             written: Written::of(raw),
+            webhook: None,
         }
     }
 }
@@ -252,6 +258,7 @@ fn peer_settings(raw: &Raw, name: &str, peer: &raw::Peer) -> PeerSettings {
         deadline: peer.deadline_ms.or(raw.resilience.deadline_ms).map(Millis),
         breaker: resilience::breaker(&raw.resilience),
         performance: resilience::performance(&raw.resilience),
+        policy: raw.drift.policy.settings(),
         ..PeerSettings::new(PeerId::from(name), origin(&peer.url))
     }
 }

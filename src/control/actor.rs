@@ -13,6 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::advisor::Panel;
 use super::approvals::Waiting;
 use super::bindings::{RoutineCache, Shown};
+use super::callers::Callers;
 use super::chain::Chain;
 use super::events::Events;
 use super::handle::{Answer, Command, PeerView};
@@ -21,7 +22,9 @@ use super::laps::Laps;
 use super::learn::Learning;
 use super::meaning::Meaning;
 use super::negotiate::{RoundEnded, Talk};
+use super::notify::Notifier;
 use super::performance::Performance;
+use super::policy::Standings;
 use super::reshape::BrokenReply;
 use super::samples::Samples;
 use super::scribe::Scribe;
@@ -54,6 +57,7 @@ pub(super) struct Shared {
     pub(super) advisors: Option<Arc<Panel>>,
     pub(super) signer: Option<Arc<Signer>>,
     pub(super) routines: Arc<RoutineCache>,
+    pub(super) notifier: Option<Notifier>,
     pub(super) dropped: Arc<AtomicU64>,
     pub(super) told: mpsc::UnboundedSender<Told>,
 }
@@ -88,6 +92,8 @@ pub(super) struct ToolLife {
     pub(super) performance: Option<Box<Performance>>,
     /// What the path sees of that.
     pub(super) health: Arc<ToolHealth>,
+    /// Who called of late, as far as calls are told with their caller.
+    pub(super) callers: Callers,
 }
 
 impl Default for ToolLife {
@@ -107,6 +113,7 @@ impl Default for ToolLife {
             meaning: Meaning::default(),
             performance: None,
             health: Arc::default(),
+            callers: Callers::default(),
         }
     }
 }
@@ -151,6 +158,10 @@ pub(super) struct Peer {
     pub(super) modes: BTreeMap<String, Mode>,
     pub(super) mode: Option<Mode>,
     pub(super) events: Events,
+    /// What is known of the callers' access, and of who the peer is.
+    pub(super) standings: Standings,
+    /// Events that a person was called for, and how.
+    pub(super) escalated: BTreeSet<(uuid::Uuid, String)>,
     pub(super) samples: Samples,
     /// Tools with enough samples for terms that are not sealed yet.
     pub(super) ripe: BTreeSet<String>,
@@ -221,6 +232,8 @@ impl Peer {
             shown: None,
             tools: BTreeMap::new(),
             events: Events::default(),
+            standings: Standings::default(),
+            escalated: BTreeSet::new(),
             samples: Samples::default(),
             ripe: BTreeSet::new(),
             window: ScoreWindow::default(),
@@ -274,6 +287,7 @@ impl Peer {
         self.take_up_reports();
         self.end_unasked_meanings();
         self.take_up_performance();
+        self.take_up_standings();
         if let Some(head) = self.chain.head().cloned() {
             self.shared.peer_metrics.expiry(head.expiry);
             self.look_at_the_key(&head);
@@ -343,6 +357,7 @@ impl Peer {
             while let Ok(observation) = inbox.try_recv() {
                 self.note(observation);
             }
+            self.look_into_refusals().await;
             if let Some(tool) = self.pending.roll_back.take() {
                 self.roll_back_patch(&tool, &switchboard).await;
             }
@@ -383,6 +398,7 @@ impl Peer {
         self.dropped_before = dropped;
         self.lapse_proposals();
         self.look_at_performance(now);
+        self.forget_refused();
         self.look_at_the_expiry(now);
         self.look_at_profiles(now);
     }

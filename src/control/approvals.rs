@@ -94,6 +94,9 @@ impl Peer {
         id: Digest,
         reason: &str,
     ) -> Result<String, HandleError> {
+        if let Some(event) = self.undecided(id) {
+            return self.adopt(event, reason).await;
+        }
         let hashes = self.meant(id)?;
         let (Some(head), Some(offer)) = (self.chain.head().cloned(), self.offer.clone()) else {
             return Err(HandleError::Refused("the peer's surface is not known yet".to_owned()));
@@ -144,6 +147,9 @@ impl Peer {
 
     /// A person denied what waits.
     pub(super) async fn deny(&mut self, id: Digest, reason: &str) -> Result<String, HandleError> {
+        if let Some(event) = self.undecided(id) {
+            return self.dismiss(&event, reason).await;
+        }
         let mut tools = Vec::new();
         for hash in self.meant(id)? {
             let Some(waiting) = self.waiting.get(&hash).cloned() else { continue };
@@ -238,6 +244,11 @@ impl Peer {
                     Some(_) => self.if_meaning_approved(&proposal.tool),
                     None => self.if_approved(&proposal.tool),
                 },
+                affected: self
+                    .tools
+                    .get(proposal.tool.as_str())
+                    .map(|life| life.callers.all())
+                    .unwrap_or_default(),
                 explained: explain(&proposal.routine),
                 proposal: proposal.clone(),
                 promised: head.and_then(|head| head.promised(&proposal.tool)).cloned(),

@@ -239,6 +239,7 @@ impl Handle {
             let bundle = view.status.bundle.as_ref();
             bundle.is_some_and(|bundle| bundle.id == id)
                 || view.status.waiting.iter().any(|waiting| waiting.id == id)
+                || view.status.open_events.iter().any(|event| event.decision == Some(id))
         });
         let one = one.ok_or_else(|| HandleError::NoProposal(id.to_string()))?;
         Ok(one.status.peer.clone())

@@ -11,6 +11,7 @@ use super::approvals::Waiting;
 use super::events::{Events, Seen};
 use super::handle::HandleError;
 use super::negotiate::promise_of;
+use super::notify::NoticeKind;
 use super::settle::{Case, Settled, held};
 use super::status::Told;
 use crate::domain::contract::{
@@ -18,7 +19,7 @@ use crate::domain::contract::{
     next_version,
 };
 use crate::domain::drift::{
-    Change, DriftEvent, EventState, Outlook, Sighting, Signal, classify, clean_text, diff,
+    Change, DriftEvent, EventState, Outlook, Severity, Sighting, Signal, classify, clean_text, diff,
 };
 use crate::domain::evidence::{Record, RecordBody, RecordId};
 use crate::domain::message::{Digest, ToolName};
@@ -129,8 +130,7 @@ impl Peer {
                 self.settle(&case, candidate.as_ref(), &mut steps).await
             } else {
                 steps.push("the mode is not enforce: the loop stops at the open event".to_owned());
-                let graver =
-                    |change: &Change| change.severity > crate::domain::drift::Severity::Low;
+                let graver = |change: &Change| change.severity > Severity::Low;
                 if mine.iter().any(graver) {
                     Settled::Nothing(String::new())
                 } else {
@@ -226,6 +226,7 @@ impl Peer {
             self.shared.peer_metrics.breaker_trip();
         }
         self.set_state(tool, state);
+        self.escalate_grave(drift_id, &why);
         self.tell(Told::Unhealable { peer: self.id().clone(), tool: tool.to_owned(), why });
     }
 
@@ -280,6 +281,8 @@ impl Peer {
         self.move_event(drift_id, EventState::Waiting, None);
         let drift = drift_id.to_string();
         self.set_state(tool, ToolState::Waiting { drift, why: why.clone() });
+        self.notify(NoticeKind::Waiting, Some(drift_id), Some(tool), &why);
+        self.escalate_grave(drift_id, &why);
         self.tell(Told::Waits { peer: self.id().clone(), tool: tool.to_owned(), why });
     }
 
@@ -534,8 +537,9 @@ impl Peer {
         // As long as a part of the promise is gone, the event stays open.
         if whole {
             self.end_reports(&tool, &by);
-            self.move_event(drift_id, EventState::Resolved, Some(by));
+            self.move_event(drift_id, EventState::Resolved, Some(by.clone()));
         }
+        self.end_talks(&tool, &by);
         if let Some(life) = self.tools.get_mut(tool.as_str()) {
             life.judged = None;
         }

@@ -17,6 +17,7 @@ use super::chain::Chain;
 use super::events::Events;
 use super::handle::{Command, Handle, Line};
 use super::lag::{Behind, Lag};
+use super::notify::{Ambient, Sending, Webhook};
 use super::scribe::Scribe;
 use super::settings::{PeerSettings, Settings};
 use super::status::Told;
@@ -49,6 +50,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Who is asked where the matcher cannot decide.
     pub advisors: Option<Arc<Panel>>,
+    /// Who is told of approvals and incidents.
+    pub webhook: Option<Webhook>,
     /// How many observations were dropped on their way here.
     pub dropped: Arc<AtomicU64>,
     /// Where a person at the terminal is told.
@@ -69,6 +72,7 @@ pub struct Control {
     peers: Vec<Peer>,
     lines: BTreeMap<PeerId, Line>,
     commands: Vec<mpsc::Receiver<Command>>,
+    sending: Option<Sending>,
 }
 
 impl Control {
@@ -77,7 +81,7 @@ impl Control {
     /// # Errors
     /// Where the ledger cannot be read.
     pub fn load(
-        parts: Parts,
+        mut parts: Parts,
         peers: Vec<PeerParts>,
     ) -> Result<(Self, BTreeMap<PeerId, Arc<Binding>>), StoreError> {
         let state = parts.store.state()?;
@@ -87,6 +91,13 @@ impl Control {
             Arc::clone(&parts.dice),
         );
         let routines = Arc::new(RoutineCache::new(parts.settings.cached_routines));
+        let ambient = Ambient {
+            clock: Arc::clone(&parts.clock),
+            dice: Arc::clone(&parts.dice),
+            metrics: parts.metrics.clone(),
+        };
+        let opened = parts.webhook.take().map(|webhook| webhook.opened(ambient));
+        let (notifier, sending) = opened.unzip();
         let (mut bindings, mut lines) = (BTreeMap::new(), BTreeMap::new());
         let (mut actors, mut inlets) = (Vec::new(), Vec::new());
         for peer in peers {
@@ -99,6 +110,7 @@ impl Control {
                 advisors: parts.advisors.clone(),
                 signer: parts.settings.signer.clone(),
                 routines: Arc::clone(&routines),
+                notifier: notifier.clone(),
                 dropped: Arc::clone(&parts.dropped),
                 told: parts.told.clone(),
             };
@@ -112,7 +124,7 @@ impl Control {
             actors.push(actor);
             inlets.push(commands);
         }
-        Ok((Self { parts, peers: actors, lines, commands: inlets }, bindings))
+        Ok((Self { parts, peers: actors, lines, commands: inlets, sending }, bindings))
     }
 
     /// Starts the actors on the current runtime. They end, and write what they know, when the lanes
@@ -135,6 +147,9 @@ impl Control {
             inboxes.insert(peer.id().clone(), to_actor);
             let every = self.parts.settings.evidence_every;
             actors.spawn(peer.run(Arc::clone(switchboard), inbox, commands, every));
+        }
+        if let Some(sending) = self.sending {
+            tokio::spawn(sending.run());
         }
         let metrics = self.parts.metrics;
         let (lag, behind) = Lag::new();

@@ -14,12 +14,16 @@
 //! Never here: an exchange that waits for this room (it waits for a snapshot, in `live`); a swap
 //! whose seal is not durable; two things done to one peer at the same time.
 
+mod access;
 mod actor;
+mod adopt;
 pub mod advisor;
 mod approvals;
 mod bindings;
+mod callers;
 mod chain;
 mod configure;
+mod escalate;
 mod events;
 mod freshness;
 mod handle;
@@ -31,8 +35,10 @@ mod learn;
 mod meaning;
 mod negotiate;
 mod note;
+pub mod notify;
 mod obey;
 mod performance;
+mod policy;
 mod replay;
 mod reshape;
 mod review;
@@ -47,8 +53,8 @@ mod window;
 pub use configure::Anew;
 pub use handle::{Handle, HandleError};
 pub use intake::{Control, Parts, PeerParts, Running};
-pub use settings::{Adopt, PeerSettings, SealPolicy, Semantic, Settings};
+pub use settings::{Adopt, PeerSettings, PolicySettings, SealPolicy, Semantic, Settings};
 pub use status::{
-    ApprovalShown, ApprovalStatus, BundleShown, BundleStatus, EventStatus, PeerStatus, RuleShown,
-    Status, Told, ToolStatus, Why,
+    Affected, ApprovalShown, ApprovalStatus, BundleShown, BundleStatus, EventStatus, PeerStatus,
+    RuleShown, Status, Told, ToolStatus, Why,
 };

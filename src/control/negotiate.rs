@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -24,8 +24,10 @@ use super::laps::Laps;
 use super::settle::{Case, Settled, held};
 use super::status::Told;
 use crate::domain::contract::{Sealed, Surface};
-use crate::domain::drift::{Change, EventState, diff};
-use crate::domain::evidence::{Record, RecordBody};
+use crate::domain::drift::{
+    Against, Change, DriftEvent, DriftType, EventState, Evidence, Severity, diff, fingerprint,
+};
+use crate::domain::evidence::{Cause, Record, RecordBody, RecordId};
 use crate::domain::message::Digest;
 use crate::domain::negotiation::{
     Answer, Candidate, Decision, Origin, Proposal, Question, Rule, Scope,
@@ -310,10 +312,64 @@ impl Peer {
         }
     }
 
+    /// Whether all rounds, or all of their time, were spent.
+    fn is_used_up(&self, talk: &Talk) -> bool {
+        let most = self.shared.advisors.as_ref().map_or(0, |panel| panel.settings().rounds);
+        talk.rounds >= most || self.left(talk).is_zero()
+    }
+
+    /// A renegotiation that did not converge is drift of its own: the version before stays in force.
+    fn not_converged(&mut self, tool: &str, talk: &Talk) {
+        let Some(head) = self.chain.head().cloned() else { return };
+        let against = Against::Offer(talk.judged);
+        let gone = self.shared.clock.monotonic_micros().saturating_sub(talk.started_micros);
+        let (contract, kind) = (Some(head.contract_id), DriftType::Negotiation);
+        let event = DriftEvent {
+            drift_id: self.shared.dice.uuid(),
+            drift_type: kind,
+            severity: Severity::High,
+            contract_id: contract,
+            tool: Some(tool.to_owned()),
+            fingerprint: fingerprint(contract, Some(tool), kind, &against),
+            detected_at: self.shared.clock.now(),
+            sensor: "rounds".to_owned(),
+            evidence: Evidence {
+                baseline: json!({ "version": head.version.to_string(), "drift_id": talk.drift_id }),
+                observed: json!({ "rounds": talk.rounds, "elapsed_ms": gone / 1_000 }),
+                diff: json!([{ "kind": "not_converged" }]),
+            },
+            occurrences: 1,
+            state: EventState::Open,
+            resolved_by: None,
+        };
+        let mut records = Vec::new();
+        let id = self.see(event, &mut records, None);
+        let (from, to) = (RecordId(talk.drift_id), RecordId(id));
+        records.push(self.shared.scribe.edge(self.id(), from, to, Cause::Caused));
+        records.into_iter().for_each(|record| self.shared.scribe.later(record));
+        let what =
+            format!("{tool}: no routine after {} rounds; v{} stays", talk.rounds, head.version);
+        self.escalate(id, "rollback", &what);
+    }
+
+    /// A routine is in force: negotiations that had not converged are over.
+    pub(super) fn end_talks(&mut self, tool: &str, by: &str) {
+        let talks = |event: &&DriftEvent| {
+            event.drift_type == DriftType::Negotiation && event.tool.as_deref() == Some(tool)
+        };
+        let over: Vec<Uuid> = self.events.open().filter(talks).map(|it| it.drift_id).collect();
+        for id in over {
+            self.move_event(id, EventState::Resolved, Some(by.to_owned()));
+        }
+    }
+
     /// The rounds are over without a routine that goes live: what waits is told, else it is said that
     /// nothing carries the tool over.
     fn leave(&mut self, tool: &str, talk: &mut Talk, result: NegotiationResult, offer: &Surface) {
         self.write_up(tool, talk, result);
+        if !matches!(result, NegotiationResult::Applied) && self.is_used_up(talk) {
+            self.not_converged(tool, talk);
+        }
         let known = self.waiting.values().find(|waiting| waiting.proposal.tool == tool);
         if let Some(why) = known.map(|waiting| held(&waiting.proposal)) {
             self.count_negotiation(Origin::Advisor, result);

@@ -67,6 +67,12 @@ impl Peer {
         if call.verdict == Verdict::Refused || call.rejection.is_some() {
             self.tools.entry(call.tool.clone()).or_default().failed += 1;
         }
+        if let Some(caller) = &call.caller {
+            let life = self.tools.entry(call.tool.clone()).or_default();
+            life.callers.note(&caller.principal, at);
+            self.note_credential(caller);
+        }
+        self.note_standing(&call, at, seen);
         self.note_exception(&call);
         self.note_performance(&call, seen);
         self.note_signals(&call, seen);
@@ -146,6 +152,14 @@ impl Peer {
                 if call.verdict == Verdict::Refused {
                     self.ask_again_for(call, seen);
                 }
+                return;
+            }
+            // An open event explains it, and what is read next may be another peer: no news of its own.
+            if self.tools.get(&call.tool).is_some_and(|life| life.state != ToolState::Sound) {
+                for event in self.events.open_of(call.tool.as_str()) {
+                    self.events.sighted(event);
+                }
+                self.ask_again_for(call, seen);
                 return;
             }
             let broken = self.pending.broken.entry(call.tool.to_string()).or_default();

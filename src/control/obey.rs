@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::actor::Peer;
 use super::handle::{Command, HandleError, PeerView};
+use super::notify::NoticeKind;
 use super::status::{EventStatus, PeerStatus, Told, ToolStatus};
 use crate::domain::contract::{ProvenanceKind, Sealed};
 use crate::domain::evidence::RecordBody;
@@ -55,6 +56,7 @@ impl Peer {
         self.withdraw(&target, "rolled back by a person");
         self.move_to(target, "rollback", None, Vec::new()).await?;
         let (peer, why) = (self.id().clone(), "asked by a person".to_owned());
+        self.notify(NoticeKind::RolledBack, None, None, &why);
         self.tell(Told::RolledBack { peer, version: version.clone(), why });
         Ok(format!("{} is back at v{version}", self.id()))
     }
@@ -67,7 +69,10 @@ impl Peer {
         self.withdraw(&target, &why);
         let (peer, what) = (self.id().clone(), why.clone());
         match self.move_to(target, "rollback", None, Vec::new()).await {
-            Ok(()) => self.tell(Told::RolledBack { peer, version, why: what }),
+            Ok(()) => {
+                self.notify(NoticeKind::RolledBack, None, Some(tool), &what);
+                self.tell(Told::RolledBack { peer, version, why: what });
+            }
             Err(error) => {
                 self.tell(Told::Warning { what: format!("{peer}: not rolled back: {error}") });
             }
@@ -201,6 +206,7 @@ impl Peer {
                 drift_type: event.drift_type.word(),
                 severity: event.severity.word(),
                 state: json!(event.state).as_str().unwrap_or_default().to_owned(),
+                decision: self.is_decided_itself(event).then_some(event.fingerprint.0),
             })
             .collect()
     }

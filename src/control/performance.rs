@@ -246,6 +246,7 @@ impl Peer {
             "its performance is broken for more than {} s, so its breaker is open",
             self.settings.performance.sustained.0 / 1_000
         );
+        self.escalate(id, "incident", &why);
         let peer = self.id().clone();
         self.tell(Told::Waits { peer, tool: whose, why });
     }

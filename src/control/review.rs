@@ -47,6 +47,7 @@ impl Peer {
             Ok(reading) => {
                 self.reachable = true;
                 self.absorb(reading, pending.first_use, caller.as_deref(), since).await;
+                self.look_at_grants().await;
             }
             Err(error) => {
                 if self.reachable {
@@ -97,6 +98,9 @@ impl Peer {
             }
             return;
         }
+        if self.is_another() {
+            return;
+        }
         self.compare(caller, since).await;
         self.settle_replies(caller, since).await;
         self.settle_meanings(since);
@@ -106,6 +110,9 @@ impl Peer {
     /// A surface that is not the one that was known, byte for byte. What it has in common with the
     /// contract in force is held once.
     fn take_surface(&mut self, mut surface: Surface, read_as: Digest) {
+        // Read in a caller's session, it does not say its name: it is the one that it said last.
+        let known = self.offer.as_ref().and_then(|offer| offer.server_name.as_ref());
+        surface.server_name = surface.server_name.or_else(|| known.cloned());
         if let Some(head) = self.chain.head() {
             let spoken = Spoken::by(head);
             for tool in &mut surface.tools {
@@ -197,11 +204,14 @@ impl Peer {
             self.end_reports(&tool, &version);
             self.as_sealed(&tool);
         }
-        // What a tool's replies mean, and how it does, is told by them and not by its definition.
-        let other = |event: &&DriftEvent| {
-            event.sensor != meaning::SENSOR && event.drift_type != DriftType::Performance
+        // What is about the surface is over; who may call and how often, what values mean, and how a
+        // tool does, is told by its replies and not by its definition.
+        let of_surface = |event: &&DriftEvent| {
+            event.tool.is_some()
+                && event.sensor != meaning::SENSOR
+                && event.drift_type != DriftType::Performance
         };
-        let open: Vec<_> = self.events.open().filter(other).map(|it| it.drift_id).collect();
+        let open: Vec<_> = self.events.open().filter(of_surface).map(|it| it.drift_id).collect();
         for id in open {
             self.move_event(id, EventState::Resolved, Some(version.clone()));
         }

@@ -31,6 +31,24 @@ pub enum Adopt {
     Manual,
 }
 
+/// How policy is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicySettings {
+    /// Whether refused callers, advertised limits and OAuth metadata are followed.
+    pub on: bool,
+    /// Per cent by which an advertised limit must fall, and more, to be drift.
+    pub limit_drop: u32,
+    /// How often the OAuth metadata of the configured origin are read, of a peer that is called with
+    /// credentials.
+    pub metadata_every: Millis,
+}
+
+impl Default for PolicySettings {
+    fn default() -> Self {
+        Self { on: true, limit_drop: 50, metadata_every: Millis(300_000) }
+    }
+}
+
 /// What holds for one peer. Times in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PeerSettings {
@@ -76,6 +94,8 @@ pub struct PeerSettings {
     pub performance: PerformanceRules,
     /// How what replies mean is followed.
     pub semantic: Semantic,
+    /// How policy is followed.
+    pub policy: PolicySettings,
 }
 
 /// How what replies mean is followed.
@@ -121,6 +141,7 @@ impl PeerSettings {
             deadline: None,
             breaker: BreakerRules::default(),
             performance: PerformanceRules::default(),
+            policy: PolicySettings::default(),
         }
     }
 

@@ -8,7 +8,7 @@ use super::advisor::AdvisorsStatus;
 use crate::domain::contract::Tool;
 use crate::domain::drift::DriftEvent;
 use crate::domain::evidence::Record;
-use crate::domain::message::{Digest, Generation, PeerId, UnixMillis};
+use crate::domain::message::{Digest, Generation, PeerId, Principal, UnixMillis};
 use crate::domain::negotiation::{Held, Proposal, Rule};
 use crate::domain::routine::{Examples, examples};
 use crate::live::Mode;
@@ -94,6 +94,10 @@ pub struct EventStatus {
     pub severity: &'static str,
     /// `open`, `healing` or `waiting`.
     pub state: String,
+    /// What `stipula approvals approve` and `deny` take where a person decides about the event itself:
+    /// approving agrees to what is observed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Digest>,
 }
 
 /// A proposal that waits.
@@ -121,12 +125,25 @@ pub struct ApprovalStatus {
     pub explained: String,
     /// What approving does, in words.
     pub if_approved: String,
+    /// Who called the tool of late, newest first: calls that were refused or recorded.
+    pub affected: Vec<Affected>,
     /// The promised tool; told by [`ApprovalShown`] only.
     #[serde(skip)]
     pub promised: Option<Tool>,
     /// What is offered for it; told by [`ApprovalShown`] only.
     #[serde(skip)]
     pub offered: Option<Tool>,
+}
+
+/// A caller of a tool that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Affected {
+    /// Who: a digest of what it authenticates with, or `anonymous`.
+    pub principal: Principal,
+    /// Calls that were told with their caller.
+    pub calls: u64,
+    /// The newest of them.
+    pub last: UnixMillis,
 }
 
 /// All that waits for one peer: decided about as one, sealed as one version.

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::domain::contract::Violation;
 use crate::domain::health::Fault;
 use crate::domain::message::{Digest, Executed, Generation, PeerId, ToolName, UnixMillis, Verdict};
-use crate::domain::policy::Caller;
+use crate::domain::policy::{Caller, Standing};
 
 /// One thing the data plane saw.
 #[derive(Debug)]
@@ -89,6 +89,8 @@ pub struct CallFact {
     pub retried: u32,
     /// The age in milliseconds of the last known good reply that was delivered instead.
     pub stale: Option<u64>,
+    /// What the head of the answer told of the caller's access.
+    pub standing: Standing,
     /// The generation whose routine the exchange went through, where it did.
     pub mended_by: Option<Generation>,
 }

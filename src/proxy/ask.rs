@@ -12,6 +12,7 @@ use super::mend::Outgoing;
 use super::relay::executed;
 use super::release::forget_body;
 use super::report::{self, Ended};
+use super::standing;
 use super::traced;
 use crate::domain::health::Fault;
 use crate::domain::message::{Executed, Verdict};
@@ -75,6 +76,7 @@ pub(super) async fn ask(call: &mut Call, outgoing: &Outgoing) -> Result<Raw, Fai
             return Err(Failed { why, executed, fault: Some(fault) });
         }
     };
+    call.standing = standing::of(call, &response, call.times.sent_at);
     let status = response.status();
     if status.is_success() && is_event_stream(response.headers()) {
         if response.headers().get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {

@@ -10,6 +10,7 @@ use super::gateway::Lane;
 use super::judge::Manner;
 use crate::domain::health::Pass;
 use crate::domain::message::{Code, Executed, ToolName, Verdict, VerdictNote};
+use crate::domain::policy::Standing;
 use crate::live::{Mode, ToolState};
 use crate::telemetry::{ExchangeSpan, StepSpan};
 use crate::wire::protocol::mcp::{Envelope, Refusal, Refused};
@@ -38,6 +39,8 @@ pub(super) struct Call {
     pub(super) retried: u32,
     /// Until when the peer may answer, in monotonic microseconds; `None` for ever, and before it is asked.
     pub(super) until: Option<u64>,
+    /// What the head of the last answer told of the caller's access.
+    pub(super) standing: Standing,
     /// Where the exchange is sampled.
     pub(super) span: Option<ExchangeSpan>,
     _permit: BodyPermit,
@@ -88,6 +91,7 @@ impl Call {
             passes: None,
             retried: 0,
             until: None,
+            standing: Standing::default(),
             span,
             _permit: permit,
         }

@@ -12,6 +12,7 @@ use super::rounds::Rounds;
 use super::session::Sessions;
 use super::settings::Settings;
 use super::stale::Shelf;
+use super::standing::Access;
 use crate::domain::message::{Clock, Dice, PeerId};
 use crate::live::{Observations, Switchboard};
 use crate::telemetry::{Load, Metrics, PeerMetrics, Tracer};
@@ -76,6 +77,8 @@ pub(super) struct Gate {
     pub(super) load: Arc<Load>,
     /// Until when first exchanges wait for the seal, in monotonic microseconds; 0 before the first.
     pub(super) seal_until: AtomicU64,
+    /// What its answers said of access.
+    pub(super) access: Access,
 }
 
 impl Gate {
@@ -85,6 +88,7 @@ impl Gate {
             metrics: doors.metrics.peer(id),
             load: doors.metrics.load(id),
             seal_until: AtomicU64::new(0),
+            access: Access::default(),
         })
     }
 }

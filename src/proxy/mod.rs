@@ -34,6 +34,7 @@ mod settings;
 mod share;
 mod stack;
 mod stale;
+mod standing;
 mod tape;
 mod traced;
 

@@ -101,7 +101,10 @@ pub(super) fn call(call: &Call, ended: Ended) -> bool {
         structured: ended.structured,
         in_text: ended.in_text,
     });
-    let signals = named || ended.rejection.is_some() || !ended.violations.is_empty();
+    let signals = named
+        || call.standing.is_news()
+        || ended.rejection.is_some()
+        || !ended.violations.is_empty();
     let foretold = !ended.violations.is_empty()
         && ended.violations.iter().all(|violation| tool.names_as_gone(violation));
     let acted_as = (signals || sample.is_some()).then(|| caller(&call.headers, &call.envelope));
@@ -125,6 +128,7 @@ pub(super) fn call(call: &Call, ended: Ended) -> bool {
         fault: ended.fault,
         retried: call.retried,
         stale: ended.stale,
+        standing: call.standing.clone(),
         mended_by: through.then_some(call.bond.generation),
     });
     if named {

@@ -191,6 +191,7 @@ impl State {
             | RecordBody::Exception { .. }
             | RecordBody::Reasoning { .. }
             | RecordBody::Negotiated { .. }
+            | RecordBody::Incident { .. }
             | RecordBody::Edge { .. }
             | RecordBody::Lifecycle { .. } => {}
         }

@@ -58,6 +58,7 @@ pub(super) struct SlowFamilies {
     pub(super) negotiations: IntCounterVec,
     pub(super) negotiation_rounds: Histogram,
     pub(super) advisor_calls: IntCounter,
+    pub(super) webhooks: IntCounterVec,
     pub(super) advisors: AdvisorFamilies,
     pub(super) repeat_call_llm_ratio: Gauge,
     pub(super) coherence: GaugeVec,
@@ -203,6 +204,11 @@ impl Own<'_> {
                     .buckets(vec![0.0, 1.0, 2.0, 3.0]),
             )),
             advisor_calls: self.counter("advisor_calls_total", "Times an advisor was asked."),
+            webhooks: self.counters(
+                "webhooks_total",
+                "Notices of approvals and incidents, by what became of them.",
+                &["outcome"],
+            ),
             advisors: self.advisors(),
             repeat_call_llm_ratio: self
                 .gauge("repeat_call_llm_ratio", "Advisor calls per exchange after the first."),

@@ -202,6 +202,20 @@ label!(
 );
 
 label!(
+    /// What became of a notice to the webhook.
+    Webhook {
+        /// It was taken.
+        Delivered = "delivered",
+        /// A try failed and another one follows.
+        Retried = "retried",
+        /// It was given up.
+        Failed = "failed",
+        /// The queue was full.
+        Dropped = "dropped",
+    }
+);
+
+label!(
     /// Where the time between the first sighting of a drift and the swap goes.
     HealStage {
         /// From the exchange that saw it to the control plane that takes it up.

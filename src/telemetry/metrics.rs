@@ -10,7 +10,7 @@ use super::families::Families;
 use super::histogram::seconds;
 use super::labels::{
     AdvisorOutcome, Approval, Dropped, HealStage, Limit, NegotiationResult, Reloaded, Retried,
-    ViolationKind,
+    ViolationKind, Webhook,
 };
 use super::load::Load;
 use crate::domain::drift::{DriftType, Severity};
@@ -165,6 +165,11 @@ impl Metrics {
         self.0.path.refusals.with_label_values(&[code.stable()]).inc();
     }
 
+    /// What became of a notice.
+    pub fn webhook(&self, outcome: Webhook) {
+        self.0.slow.webhooks.with_label_values(&[outcome.word()]).inc();
+    }
+
     /// A limit bit.
     pub fn limit(&self, limit: Limit) {
         self.0.house.limits.with_label_values(&[limit.word()]).inc();
@@ -237,6 +242,9 @@ impl Metrics {
         }
         for reason in Dropped::ALL {
             let _ = all.house.observations_dropped.with_label_values(&[reason.word()]);
+        }
+        for outcome in Webhook::ALL {
+            let _ = all.slow.webhooks.with_label_values(&[outcome.word()]);
         }
         for limit in Limit::ALL {
             let _ = all.house.limits.with_label_values(&[limit.word()]);

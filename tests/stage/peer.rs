@@ -108,6 +108,12 @@ impl Answer {
         Self::of("application/json", body)
     }
 
+    /// The same with one header more.
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
     pub(crate) fn stream(body: impl Into<Bytes>) -> Self {
         Self::of("text/event-stream", body)
     }
@@ -144,6 +150,11 @@ fn whole(body: Bytes) -> Out {
 
 /// What the peer is at one moment.
 struct Face {
+    name: String,
+    /// Whoever shows this is refused whatever it asks.
+    locked_out: Option<String>,
+    /// What it says of itself as a protected resource.
+    metadata: Option<Value>,
     tools: Value,
     reply: Reply,
     sessions: BTreeSet<String>,
@@ -161,6 +172,7 @@ pub(crate) struct Peer {
     requests: Arc<watch::Sender<u64>>,
     /// Its listener and its connections.
     tasks: Arc<Mutex<JoinSet<()>>>,
+    metadata_read: Arc<watch::Sender<u64>>,
 }
 
 impl Peer {
@@ -171,6 +183,9 @@ impl Peer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let face = Face {
+            name: "driftable".to_owned(),
+            locked_out: None,
+            metadata: None,
             tools,
             reply: Arc::new(reply),
             sessions: BTreeSet::new(),
@@ -180,7 +195,13 @@ impl Peer {
             calls: 0,
         };
         let face = Arc::new(Mutex::new(face));
-        let peer = Self { address, face, requests: Arc::default(), tasks: Arc::default() };
+        let peer = Self {
+            address,
+            face,
+            requests: Arc::default(),
+            metadata_read: Arc::default(),
+            tasks: Arc::default(),
+        };
         peer.listen(listener);
         peer
     }
@@ -232,6 +253,27 @@ impl Peer {
         self.face.lock().unwrap().reply = Arc::new(reply);
     }
 
+    /// From now on it names itself otherwise.
+    pub(crate) fn rename(&self, name: &str) {
+        self.face.lock().unwrap().name = name.to_owned();
+    }
+
+    /// From now on it says this of itself as a protected resource.
+    pub(crate) fn protect(&self, metadata: Value) {
+        self.face.lock().unwrap().metadata = Some(metadata);
+    }
+
+    /// From now on whoever shows this `Authorization` is answered 401 to everything.
+    pub(crate) fn lock_out(&self, authorization: Option<&str>) {
+        self.face.lock().unwrap().locked_out = authorization.map(str::to_owned);
+    }
+
+    /// Waits until what it says of itself as a protected resource was read so often.
+    pub(crate) async fn asked_for_metadata(&self, times: u64) {
+        let mut read = self.metadata_read.subscribe();
+        super::soon("its metadata", read.wait_for(|now| *now >= times)).await.unwrap();
+    }
+
     /// How many calls came.
     pub(crate) fn calls(&self) -> u64 {
         self.face.lock().unwrap().calls
@@ -265,6 +307,11 @@ impl Peer {
             face.ended += u64::from(ended);
             return Ok(status(200));
         }
+        let metadata = self.face.lock().unwrap().metadata.clone();
+        if let Some(metadata) = metadata.filter(|_| head.uri.path().ends_with("-resource/mcp")) {
+            self.metadata_read.send_modify(|read| *read += 1);
+            return Ok(Answer::json(metadata.to_string()).response());
+        }
         if head.method != Method::POST {
             return Ok(status(405));
         }
@@ -296,6 +343,10 @@ impl Peer {
         };
         let mut face = self.face.lock().unwrap();
         let method = message["method"].as_str().unwrap_or_default();
+        let shows = headers.get("authorization").and_then(|value| value.to_str().ok());
+        if face.locked_out.is_some() && face.locked_out.as_deref() == shows {
+            return Err(401);
+        }
         if method == "initialize" {
             face.opened += 1;
             let session = format!("session-{}", face.opened);
@@ -303,7 +354,7 @@ impl Peer {
             let mut answer = told(json!({
                 "protocolVersion": "2025-06-18",
                 "capabilities": { "tools": {} },
-                "serverInfo": { "name": "driftable", "version": "1" },
+                "serverInfo": { "name": face.name, "version": "1" },
             }));
             answer.headers.push((SESSION, session));
             return Ok(answer);

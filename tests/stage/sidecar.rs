@@ -52,6 +52,15 @@ impl Sidecar {
         Self::run(command, state, &[], &[]).await
     }
 
+    /// With nothing but this file of configuration.
+    pub(crate) async fn start_from(state: &Path, text: &str) -> Self {
+        let file = state.join("stipula.yaml");
+        std::fs::write(&file, text).unwrap();
+        let mut command = Command::new(binary());
+        command.arg("run").arg("--config").arg(file);
+        Self::run(command, state, &[], &[]).await
+    }
+
     /// With more arguments, and variables.
     pub(crate) async fn start_with(
         peer: &Peer,
@@ -186,7 +195,8 @@ impl Sidecar {
         all.extend(["--admin", &admin]);
         let output = cli(&all).await;
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{all:?}: {told}");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{all:?}: {told}{said}");
         serde_json::from_slice(&output.stdout).unwrap()
     }
 

@@ -159,7 +159,7 @@ fn configured(
 }
 
 /// Whether nobody on the way can read what is sent to a URL.
-fn is_private(url: &str) -> bool {
+pub(super) fn is_private(url: &str) -> bool {
     let Ok(uri) = url.parse::<http::Uri>() else { return false };
     let host = uri.host().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');

@@ -111,6 +111,13 @@ impl<'r> Graph<'r> {
             RecordBody::Reasoning { drift_id, .. } | RecordBody::Negotiated { drift_id, .. } => {
                 self.edge(newest.drift.get(drift_id).copied(), id, Cause::Caused);
             }
+            RecordBody::Incident { drift_id, contract, standing, .. } => {
+                self.edge(newest.drift.get(drift_id).copied(), id, Cause::Caused);
+                let sealed = contract.and_then(|hash| newest.contracts.get(&hash).copied());
+                if let (Some(sealed), Some("invalid")) = (sealed, standing.as_deref()) {
+                    self.edge(Some(id), sealed, Cause::Invalidates);
+                }
+            }
             RecordBody::Proposed { drift_id, hash, .. } => {
                 self.edge(newest.drift.get(drift_id).copied(), id, Cause::Caused);
                 newest.proposals.insert(*hash, id);

@@ -11,7 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::domain::contract::Contract;
-use crate::domain::drift::DriftEvent;
+use crate::domain::drift::{DriftEvent, Severity};
 use crate::domain::message::{Digest, PeerId, UnixMillis};
 use crate::domain::negotiation::{Proposal, Relations};
 
@@ -174,6 +174,24 @@ pub enum RecordBody {
         /// The event.
         event: Box<DriftEvent>,
     },
+    /// DLR: a person was called: an escalation, an incident, or a version that is kept because the
+    /// next one did not come about.
+    Incident {
+        /// Drift event it is about.
+        drift_id: Uuid,
+        /// `escalation`, `incident` or `rollback`.
+        kind: String,
+        /// Severity of the event.
+        severity: Severity,
+        /// The promised tool; `None` where the whole peer is meant.
+        tool: Option<String>,
+        /// The contract in force.
+        contract: Option<Digest>,
+        /// What the contract is worth for this tool since: `invalid` or `degraded`; `None` where it holds.
+        standing: Option<String>,
+        /// In words.
+        detail: String,
+    },
     /// MG: one record led to another.
     Edge {
         /// From.
@@ -204,6 +222,7 @@ impl RecordBody {
             | Self::TermsKept { .. }
             | Self::RelationsLearnt { .. }
             | Self::Decided { .. }
+            | Self::Incident { .. }
             | Self::Lifecycle { .. } => RecordKind::DLR,
             Self::Reasoning { .. } | Self::Negotiated { .. } | Self::Proposed { .. } => {
                 RecordKind::RS
@@ -215,7 +234,7 @@ impl RecordBody {
 }
 
 /// The words that `what` can hold in this version.
-const WORDS: [&str; 13] = [
+const WORDS: [&str; 14] = [
     "sealed",
     "head_moved",
     "exchanges",
@@ -227,6 +246,7 @@ const WORDS: [&str; 13] = [
     "negotiated",
     "proposed",
     "drift",
+    "incident",
     "edge",
     "lifecycle",
 ];

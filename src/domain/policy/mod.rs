@@ -2,11 +2,19 @@
 //!
 //! Never here: a credential in a `Debug` text, a record or a message.
 
+mod advertised;
+mod grants;
+mod standing;
+
 use std::fmt;
 
 use bytes::Bytes;
 
 use crate::domain::message::{Era, Principal};
+
+pub use advertised::Advertised;
+pub use grants::{Grants, GrantsChange};
+pub use standing::{Challenge, Denied, Standing};
 
 /// Who calls, and with what a request that is made because of that call may travel.
 #[derive(Clone)]

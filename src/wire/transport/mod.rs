@@ -21,5 +21,6 @@ pub mod server;
 pub mod sse;
 pub mod stdio;
 pub mod strict;
+pub mod terms;
 pub mod tls;
 pub mod upstream;

@@ -134,7 +134,7 @@ pub(super) fn refused(status: StatusCode) -> PeerError {
     PeerError::Refused { status: status.as_u16(), code: None, message }
 }
 
-async fn whole(response: Response<Body>, limit: usize) -> Result<Bytes, PeerError> {
+pub(super) async fn whole(response: Response<Body>, limit: usize) -> Result<Bytes, PeerError> {
     // One of ours is read at a time, so that the agents' budget stays theirs.
     let budget = BodyBudget::default();
     let (mut head, body) = response.into_parts();

@@ -11,6 +11,7 @@
 mod greet;
 mod line;
 mod listing;
+mod metadata;
 mod watch;
 mod words;
 

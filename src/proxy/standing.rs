@@ -1,0 +1,92 @@
+//! What the head of an answer tells of the caller's access: small facts for the control plane. A
+//! refusal passes to the agent as it came, and nothing is blocked here.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Response, StatusCode};
+
+use super::call::Call;
+use crate::domain::policy::{Advertised, Denied, Standing};
+use crate::wire::transport::body::Body;
+use crate::wire::transport::terms::{advertised, challenge};
+
+/// Callers and tools that are remembered at once; more displace one another.
+const SLOTS: usize = 1_024;
+/// How long after a refusal those who are let through are named, in microseconds.
+const WATCHED: u64 = 600_000_000;
+/// The end of a credential tells one from another: signatures and random tokens end in what is theirs.
+const TAIL: usize = 64;
+
+/// What one peer's answers said of access so far. Forgetting costs an event that is not raised, never
+/// one that is raised wrongly.
+#[derive(Debug)]
+pub(super) struct Access {
+    hasher: RandomState,
+    /// Who was let through to which tool, by hash.
+    allowed: Box<[AtomicU64]>,
+    /// The limit that was advertised last: quota and window.
+    advertised: AtomicU64,
+    /// Until when those who are let through are named, on the monotonic clock.
+    watched_until: AtomicU64,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self {
+            hasher: RandomState::new(),
+            allowed: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            advertised: AtomicU64::new(0),
+            watched_until: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Access {
+    /// Who this caller is to us, with this tool.
+    fn mark(&self, headers: &HeaderMap, tool: &str) -> u64 {
+        let shown = headers.get(AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
+        let tail = &shown[shown.len().saturating_sub(TAIL)..];
+        // Never 0, which is an empty slot.
+        self.hasher.hash_one((tail, shown.len(), tool)) | 1
+    }
+
+    fn slot(&self, mark: u64) -> &AtomicU64 {
+        &self.allowed[(mark >> 1) as usize % SLOTS]
+    }
+
+    /// The advertised limit, where it is another than the last.
+    fn news(&self, headers: &HeaderMap) -> Option<Advertised> {
+        let now = advertised(headers)?;
+        let packed = (u64::from(now.quota) << 32) | u64::from(now.window_s);
+        let same = self.advertised.load(Ordering::Relaxed) == packed;
+        (!same && self.advertised.swap(packed, Ordering::Relaxed) != packed).then_some(now)
+    }
+}
+
+/// What this answer's head tells.
+pub(super) fn of(call: &Call, response: &Response<Body>, now: u64) -> Standing {
+    let access = &call.lane.gate().access;
+    let status = response.status();
+    let advertised = access.news(response.headers());
+    let mark = access.mark(&call.headers, call.bond.tool.name.as_str());
+    let slot = access.slot(mark);
+    if status.is_success() {
+        if slot.load(Ordering::Relaxed) != mark {
+            slot.store(mark, Ordering::Relaxed);
+        }
+        let let_through = now < access.watched_until.load(Ordering::Relaxed);
+        return Standing { denied: None, advertised, let_through };
+    }
+    if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        return Standing { denied: None, advertised, let_through: false };
+    }
+    access.watched_until.store(now + WATCHED, Ordering::Relaxed);
+    let denied = Denied {
+        status: status.as_u16(),
+        was_allowed: slot.load(Ordering::Relaxed) == mark,
+        challenge: challenge(response.headers()),
+    };
+    Standing { denied: Some(Box::new(denied)), advertised, let_through: false }
+}
