@@ -45,7 +45,7 @@ impl Peer {
             return;
         }
         let rules = self.settings.performance;
-        if let Some(explained) = self.explained(call) {
+        if let Some(explained) = call.fault.and_then(|fault| self.explained(&call.tool, fault)) {
             self.events.sighted(explained);
             return;
         }
@@ -70,13 +70,12 @@ impl Peer {
 
     /// The open event that a failing call belongs to: a peer that cannot be reached, or a tool that
     /// changed and says so by errors.
-    fn explained(&self, call: &CallFact) -> Option<Uuid> {
-        let fault = call.fault?;
+    fn explained(&self, tool: &ToolName, fault: Fault) -> Option<Uuid> {
         if fault.is_of_peer() {
             return self.reach.event;
         }
         let about = |event: &&DriftEvent| {
-            event.tool.as_deref() == Some(call.tool.as_str())
+            event.tool.as_deref() == Some(tool.as_str())
                 && event.drift_type != DriftType::Performance
                 && event.severity > Severity::Low
         };
@@ -96,6 +95,14 @@ impl Peer {
         };
         performance.opened_by = fact.opened_by.or(performance.opened_by);
         let turns = performance.health.breaker(seen, fact.opened_by.is_some());
+        if let (Some(tool), Some(fault)) = (tool, fact.opened_by)
+            && let Some(explained) = self.explained(tool, fault)
+        {
+            // The tool changed, and says so by errors: that is its fault, and not a second one.
+            self.events.sighted(explained);
+            self.troubled.insert(tool.clone());
+            return;
+        }
         self.turned(tool, turns, seen);
     }
 
