@@ -183,6 +183,86 @@ impl PeerHealth {
 mod tests {
     use super::*;
 
+    /// What happens to one tool of a peer at one moment.
+    #[derive(Clone, Copy, Debug)]
+    enum Event {
+        /// An attempt that is let through ends well.
+        Good,
+        /// One of this tool fails.
+        Failed,
+        /// One does not reach the peer.
+        Unreached,
+        /// An attempt is refused.
+        Refused,
+        /// The control plane finds it slow, or well again.
+        Slow(bool),
+    }
+
+    #[test]
+    fn a_tool_goes_down_the_ladder_and_up_again() {
+        use Event::{Failed, Good, Refused, Slow, Unreached};
+        use Level::{L0, L1, L2, L3};
+        let rows = [
+            (0, Good, L0),
+            (1, Slow(true), L1),
+            (2, Failed, L1),
+            (3, Slow(false), L0),
+            // Nothing reaches the peer: from the first time on, whoever only reads is answered from memory.
+            (4, Unreached, L2),
+            (5, Unreached, L2),
+            (6, Good, L0),
+            (7, Unreached, L2),
+            (8, Unreached, L2),
+            (9, Unreached, L2),
+            (10, Unreached, L2),
+            (11, Unreached, L3),
+            (12, Refused, L3),
+            (40, Refused, L3),
+            (41, Unreached, L3),
+            (42, Refused, L3),
+            (101, Good, L0),
+            // The tool alone fails: the peer is reached, so nothing is answered from memory.
+            (102, Failed, L0),
+            (103, Failed, L0),
+            (104, Failed, L0),
+            (105, Failed, L0),
+            (106, Failed, L3),
+            (107, Refused, L3),
+            (108, Slow(true), L3),
+            (136, Good, L1),
+            (137, Slow(false), L0),
+        ];
+        let (tool, peer, rules) =
+            (ToolHealth::default(), PeerHealth::default(), BreakerRules::default());
+        for (second, event, expected) in rows {
+            let now = second * 1_000_000;
+            let told = format!("{event:?} at {second} s");
+            let asked = (tool.circuit.admit(now, &rules), peer.circuit.admit(now, &rules));
+            match (event, asked) {
+                (Slow(slow), _) => tool.degrade(slow),
+                (Refused, asked) => {
+                    assert!(asked.0.is_err() || asked.1.is_err(), "{told}");
+                    asked.0.into_iter().for_each(|pass| tool.circuit.dropped(pass));
+                    asked.1.into_iter().for_each(|pass| peer.circuit.dropped(pass));
+                }
+                (_, (Ok(of_tool), Ok(of_peer))) => {
+                    if matches!(event, Unreached) {
+                        tool.circuit.dropped(of_tool);
+                        peer.circuit.bad(of_peer, now, &rules);
+                    } else {
+                        peer.circuit.good(of_peer, now, &rules);
+                        match event {
+                            Failed => tool.circuit.bad(of_tool, now, &rules),
+                            _ => tool.circuit.good(of_tool, now, &rules),
+                        };
+                    }
+                }
+                _ => panic!("{told}: refused"),
+            }
+            assert_eq!(tool.level(&peer, now), expected, "{told}");
+        }
+    }
+
     #[test]
     fn many_threads_open_it_once_and_one_of_them_probes() {
         let (circuit, rules) = (Circuit::default(), BreakerRules::default());

@@ -2,6 +2,7 @@
 
 mod edges;
 mod errors;
+mod failing;
 mod heals;
 mod replies;
 mod rig;

@@ -81,6 +81,14 @@ impl Answer {
         Self(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n".to_vec(), false)
     }
 
+    /// A stream that breaks off in the middle of a chunk.
+    pub(crate) fn cut_stream(begun: &str) -> Self {
+        let head =
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked";
+        let length = begun.len() + 100;
+        Self(format!("{head}\r\n\r\n{length:x}\r\n{begun}").into_bytes(), true)
+    }
+
     /// A body that is announced longer than it is.
     pub(crate) fn cut(body: &str) -> Self {
         let head = format!(
