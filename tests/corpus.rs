@@ -58,3 +58,24 @@ fn the_table_tells_what_the_fixture_holds() {
     assert!(safe, "{answer:#}");
     assert_eq!(answer["table"]["hard"]["of"], 2);
 }
+
+#[test]
+fn changes_of_meaning_are_found_and_undisturbed_lives_are_quiet() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let binary = std::env::var_os("STIPULA_BIN").unwrap_or(env!("CARGO_BIN_EXE_stipula").into());
+    let arguments = ["evaluate", "semantic", "fixtures/replies", "--quick", "--json"];
+    let output = Command::new(binary).args(arguments).current_dir(root).output().unwrap();
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success(), "{answer:#}");
+    assert_eq!(answer["kinds"].as_object().unwrap().len(), 14);
+    for (found, cases) in [("all", 100), ("real_all", 100)] {
+        let (count, of) = (&answer[found]["found"], &answer[found]["of"]);
+        let (count, of) = (count.as_u64().unwrap(), of.as_u64().unwrap());
+        assert!(of > cases && count * 10 >= of * 9, "{found}: {count} of {of}: {answer:#}");
+    }
+    assert_eq!(answer["quiet"]["alarms"], 0, "{answer:#}");
+    assert_eq!(answer["real_quiet"]["alarms"], 0, "{answer:#}");
+    // The page says what the whole of it came to.
+    let page = std::fs::read_to_string(root.join("docs/semantic-drift.md")).unwrap();
+    assert!(page.starts_with(include_str!("../src/cli/semantic.md")), "make the page again");
+}

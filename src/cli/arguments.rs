@@ -143,13 +143,17 @@ pub(super) struct Diff {
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  stipula evaluate gold.jsonl\n  stipula evaluate gold.jsonl pairs.jsonl.gz --report docs/driftbench.md\n\nExit codes: 0 no wrong heal, no break missed; 1 otherwise."
+    after_help = "Examples:\n  stipula evaluate gold.jsonl\n  stipula evaluate gold.jsonl pairs.jsonl.gz --report docs/driftbench.md\n  stipula evaluate semantic fixtures/replies --report docs/semantic-drift.md\n\nExit codes: 0 no wrong heal, no break missed (semantic: nine in ten changes found, at most one false alarm in 10,000 calls); 1 otherwise."
 )]
 pub(super) struct Evaluate {
     /// Judged cases, or labelled pairs: one JSON object a line, gzipped or not. The lists of tools
-    /// that judged cases name are read from beside the file.
+    /// that judged cases name are read from beside the file. Or the word `semantic`, and directories
+    /// of recorded replies: changes of meaning are played, and an undisturbed life.
     #[arg(required = true)]
     pub(super) files: Vec<PathBuf>,
+    /// With `semantic`: a tenth of it.
+    #[arg(long)]
+    pub(super) quick: bool,
     /// Write the tables as Markdown.
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,

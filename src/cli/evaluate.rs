@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::arguments::Evaluate;
 use super::render::{Screen, Tone, toned};
-use super::{Answer, Failure, source};
+use super::{Answer, Failure, semantic, source};
 use crate::app::SystemClock;
 use crate::domain::contract::Surface;
 use crate::domain::evaluation::{
@@ -25,6 +25,9 @@ enum Scored {
 }
 
 pub(super) fn evaluate(options: &Evaluate, screen: &Screen) -> Result<Answer, Failure> {
+    if options.files.first().is_some_and(|word| word.as_os_str() == "semantic") {
+        return semantic::evaluate(options, screen);
+    }
     let mut all = Vec::new();
     for file in &options.files {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -27,6 +27,7 @@ mod routine;
 mod run;
 mod sarif;
 mod seal;
+mod semantic;
 mod source;
 mod verify;
 

@@ -68,8 +68,8 @@ pub(super) struct Semantic {
     pub(super) samples: u32,
     /// Points that the profile score (0 to 100) must drop by, and more, to open an event. 2.5 points
     /// stand for a chance that is ten times as small.
-    #[schemars(range(min = 1.0, max = 99.0))]
-    pub(super) drop: f64,
+    #[schemars(range(min = 1, max = 99))]
+    pub(super) drop: u32,
 }
 
 impl Default for Semantic {

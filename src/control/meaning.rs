@@ -22,6 +22,8 @@ use crate::live::{Mode, Sample, ToolState};
 
 /// The sensor's name in events.
 pub(super) const SENSOR: &str = "profile";
+/// Tools of a peer whose replies are followed: half a megabyte each at most.
+const PROFILES: usize = 256;
 /// Bytes of replies of one tool that its profile takes in a second, and at once.
 const BYTES_A_SECOND: u64 = 512 * 1024;
 
@@ -66,6 +68,12 @@ impl Peer {
             return;
         };
         let settings = self.settings.semantic.profile;
+        let followed =
+            |peer: &Self| peer.tools.values().filter(|life| life.meaning.profile.is_some()).count();
+        let is_new = self.tools.get(tool).is_some_and(|life| life.meaning.profile.is_none());
+        if is_new && followed(self) >= PROFILES {
+            return;
+        }
         let Some(life) = self.tools.get_mut(tool) else { return };
         let meaning = &mut life.meaning;
         if !meaning.affords(text.len(), now) {

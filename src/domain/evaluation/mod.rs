@@ -10,6 +10,7 @@
 mod case;
 mod pairs;
 mod score;
+pub mod semantic;
 mod table;
 
 #[cfg(test)]

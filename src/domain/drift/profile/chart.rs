@@ -5,6 +5,8 @@ use super::tail;
 
 /// Newest batches that are not part of the reference yet: a change must be found before it is learnt.
 pub(super) const RING: usize = 5;
+/// Chances that a window is asked for at most.
+pub(super) const CHANCES: usize = 2;
 /// Windows that are looked at, in batches.
 pub(super) const WINDOWS: [usize; 2] = [3, 4];
 /// Batches that a figure must have been in before it is judged.
@@ -17,6 +19,10 @@ const REMEMBER: f64 = 0.02;
 const ALIKE: f64 = 2.0;
 /// A share must move by this much, whatever its chance is.
 const MOVED: f64 = 0.3;
+/// Shares between these vary by themselves, and are compared as levels are, too.
+const VARIES: std::ops::Range<f64> = 0.03..0.97;
+/// How far such a share strays between batches at least.
+const SHARE_STRAYS: f64 = 0.04;
 /// A value is followed to this many times the usual distance, so that a single one moves nothing.
 const CLIP: f64 = 40.0;
 
@@ -27,14 +33,15 @@ pub(super) enum Sort {
     Level(f64),
     /// Between 0 and 1.
     Share,
-    /// Between 0 and 1; only growth is a change, and only where it was rare.
-    Loss,
+    /// Between 0 and 1; only growth is a change, by this much, and only where it was rare.
+    Growth(f64),
 }
 
 /// A sum over calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Sum {
     total: f64,
+    squares: f64,
     calls: f64,
 }
 
@@ -75,7 +82,7 @@ pub(super) struct Moved {
 
 impl Chart {
     pub(super) const fn new(sort: Sort) -> Self {
-        let none = Sum { total: 0.0, calls: 0.0 };
+        let none = Sum { total: 0.0, squares: 0.0, calls: 0.0 };
         Self {
             sort,
             filling: none,
@@ -97,8 +104,9 @@ impl Chart {
     pub(super) fn zeroed(&self, sort: Sort) -> Self {
         let mut zeroed = self.clone();
         zeroed.sort = sort;
-        zeroed.filling.total = 0.0;
-        zeroed.ring.iter_mut().for_each(|sum| sum.total = 0.0);
+        for sum in zeroed.ring.iter_mut().chain([&mut zeroed.filling]) {
+            *sum = Sum { calls: sum.calls, ..Sum::default() };
+        }
         Self { level: 0.0, spread: 0.0, lagged: 0.0, last: 0.0, peak: 0.0, wide: 0.0, ..zeroed }
     }
 
@@ -113,6 +121,7 @@ impl Chart {
             value = value.clamp(self.level - reach, self.level + reach);
         }
         self.filling.total += value;
+        self.filling.squares += value * value;
         self.filling.calls += 1.0;
         if self.kept == 0 {
             let share = 1.0 / (self.calls + self.filling.calls).min(200.0);
@@ -167,7 +176,7 @@ impl Chart {
 
     /// Whether it is judged at all.
     pub(super) fn is_judged(&self) -> bool {
-        let rare = !matches!(self.sort, Sort::Loss) || self.level < 0.5;
+        let rare = !matches!(self.sort, Sort::Growth(_)) || self.level < 0.5;
         self.batches >= BATCHES && rare
     }
 
@@ -179,7 +188,7 @@ impl Chart {
     fn floor(&self) -> f64 {
         match self.sort {
             Sort::Level(floor) => floor,
-            Sort::Share | Sort::Loss => 0.0,
+            Sort::Share | Sort::Growth(_) => 0.0,
         }
     }
 
@@ -209,10 +218,15 @@ impl Chart {
             .fold(f64::INFINITY, f64::min);
         let off = off.abs().min(2.0 * least.max(0.0)) * off.signum();
         let chance = match self.sort {
-            Sort::Level(floor) => self.level_chance(off, floor, length, calls),
-            Sort::Share => self.share_chance(off, length, calls),
-            Sort::Loss if off > 0.0 => self.share_chance(off, length, calls),
-            Sort::Loss => 0.0,
+            Sort::Level(floor) => {
+                // Values that are all new and differ among themselves differ from the level, too.
+                let squares = newest.iter().map(|sum| sum.squares).sum::<f64>() / calls;
+                let own = (squares - is * is).max(0.0) * length as f64 / calls;
+                self.level_chance(off, floor.max(own.sqrt()), length, calls)
+            }
+            Sort::Share => self.share_chance(off, MOVED, length, calls),
+            Sort::Growth(least) if off > 0.0 => self.share_chance(off, least, length, calls),
+            Sort::Growth(_) => 0.0,
         };
         Some(Moved { was: self.level, is, chance })
     }
@@ -232,10 +246,18 @@ impl Chart {
         tail::student(off.abs() / (usual * variance.sqrt()), remembered - 1.0)
     }
 
-    fn share_chance(&self, off: f64, length: usize, calls: f64) -> f64 {
-        if off.abs() < MOVED.max(1.3 * self.peak) {
+    fn share_chance(&self, off: f64, least: f64, length: usize, calls: f64) -> f64 {
+        if off.abs() < least.max(1.3 * self.peak) {
             return 0.0;
         }
+        let counted = self.counted_chance(off, length, calls);
+        if VARIES.contains(&self.level) {
+            return counted.min(self.level_chance(off, SHARE_STRAYS, length, calls));
+        }
+        counted
+    }
+
+    fn counted_chance(&self, off: f64, length: usize, calls: f64) -> f64 {
         let remembered = f64::from(self.batches).min(1.0 / REMEMBER);
         let level = self.level.clamp(0.0, 1.0);
         let alone = level * (1.0 - level) / self.size.max(1.0);

@@ -47,8 +47,10 @@ pub(super) enum Trait {
     Novel,
     /// The same value as in the reply before.
     Repeat,
-    /// Another value than the same thing had some time ago.
-    Changed,
+    /// Another value than the same thing had some time ago, changed as the values of other things are.
+    Mapped,
+    /// A moment in a time zone far from the usual one.
+    Zone,
     /// Logarithm of a number by what the same thing had some time ago.
     Ratio,
     /// The first of two numbers or moments is the smaller one.
@@ -73,7 +75,11 @@ pub(super) enum Among {
 impl Trait {
     pub(super) const fn sort(self) -> Sort {
         match self {
-            Self::Absent | Self::Null | Self::Empty => Sort::Loss,
+            Self::Absent | Self::Null | Self::Empty | Self::Repeat | Self::Still | Self::Zone => {
+                Sort::Growth(0.3)
+            }
+            Self::Mapped => Sort::Growth(0.5),
+            Self::Novel => Sort::Growth(0.25),
             Self::Level | Self::Length => Sort::Level(0.12),
             Self::Ratio => Sort::Level(0.08),
             Self::Lag => Sort::Level(0.3),
@@ -112,7 +118,8 @@ impl Trait {
             Self::Choice(_) => "choice",
             Self::Novel => "novel",
             Self::Repeat => "repeat",
-            Self::Changed => "changed",
+            Self::Mapped => "mapped",
+            Self::Zone => "zone",
             Self::Ratio => "ratio",
             Self::Ordered => "order",
             Self::Still => "still",
@@ -151,7 +158,8 @@ impl Trait {
             Self::Choice(at) => shares(&format!("choice {}", at + 1)),
             Self::Novel => shares("choices that were never seen"),
             Self::Repeat => shares("the same value as before"),
-            Self::Changed => shares("known things with another value"),
+            Self::Mapped => shares("known things changed all alike"),
+            Self::Zone => shares("moments in another time zone"),
             Self::Ordered => shares("the first is the smaller one"),
             Self::Still => shares("the same reply to the same call"),
         }

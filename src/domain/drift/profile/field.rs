@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use super::chart::{Chart, Moved, Sort};
 use super::feature::{Among, CHOICES, Trait};
 
+/// The logarithmic distance of moments that belong to the call: within about three hours.
+const RECENT: f64 = 3.7;
 /// Calls after which the usual size of a field's numbers is known.
 const SIZED: u32 = 10;
 
@@ -22,13 +24,18 @@ pub(super) struct Field {
     /// Calls with a text, with a number, with any value: what a figure is a share of.
     bases: [Chart; 3],
     call: BTreeMap<Trait, Mean>,
-    seen: [bool; 3],
+    /// How many of those there were in this call.
+    seen: [u32; 3],
     /// The choices that were seen, as digests.
     choices: Vec<u64>,
     /// The value before.
     pub(super) last: Option<u32>,
     /// The thing that the value before was of.
     pub(super) last_of: Option<u64>,
+    /// How the value of a known thing changed last.
+    pub(super) change: f64,
+    /// The offset of its moments, in minutes.
+    pub(super) zone: Option<i64>,
     /// How often it was there in this call.
     pub(super) there: u32,
     numbers: u32,
@@ -42,10 +49,12 @@ impl Default for Field {
             charts: BTreeMap::new(),
             bases: std::array::from_fn(|_| Chart::new(Sort::Share)),
             call: BTreeMap::new(),
-            seen: [false; 3],
+            seen: [0; 3],
             choices: Vec::new(),
             last: None,
             last_of: None,
+            change: 0.0,
+            zone: None,
             there: 0,
             numbers: 0,
             magnitudes: 0.0,
@@ -74,17 +83,18 @@ impl Field {
     /// A value of this sort was there.
     pub(super) fn saw(&mut self, among: Among) {
         if let Some(at) = base(among) {
-            self.seen[at] = true;
+            self.seen[at] += 1;
         }
     }
 
-    /// A choice was made: of those that are told apart, or none of them.
-    pub(super) fn choose(&mut self, choice: u64) {
-        let known = self.choices.iter().position(|known| *known == choice);
-        if known.is_none() && self.choices.len() < CHOICES {
+    /// A choice was made: of those that are told apart, or none of them; `None` for what is none.
+    pub(super) fn choose(&mut self, choice: Option<u64>) {
+        if let Some(choice) = choice.filter(|choice| !self.choices.contains(choice))
+            && self.choices.len() < CHOICES
+        {
             self.choices.push(choice);
         }
-        let known = known.or_else(|| self.choices.iter().position(|known| *known == choice));
+        let known = choice.and_then(|made| self.choices.iter().position(|known| *known == made));
         for at in 0..self.choices.len() {
             self.add(Trait::Choice(at as u8), f64::from(u8::from(known == Some(at))));
         }
@@ -122,13 +132,16 @@ impl Field {
         let seen = std::mem::take(&mut self.seen);
         for (figure, chart) in &mut self.charts {
             match call.get(figure) {
-                Some(mean) => chart.take(mean.total / mean.count.max(1.0)),
-                None if base(figure.among()).is_some_and(|at| seen[at]) => chart.take(0.0),
+                Some(mean) => {
+                    let among = base(figure.among()).map_or(mean.count, |at| f64::from(seen[at]));
+                    chart.take(mean.total / among.max(1.0));
+                }
+                None if base(figure.among()).is_some_and(|at| seen[at] > 0) => chart.take(0.0),
                 None => {}
             }
         }
         for (base, seen) in self.bases.iter_mut().zip(seen) {
-            if seen {
+            if seen > 0 {
                 base.take(0.0);
             }
         }
@@ -152,8 +165,15 @@ impl Field {
     pub(super) fn look(&self) -> impl Iterator<Item = (Trait, Option<Moved>)> {
         let choice = self.is_choice();
         self.charts.iter().filter_map(move |(figure, chart)| {
-            let of_choice = matches!(figure, Trait::Choice(_) | Trait::Novel);
-            (chart.is_judged() && (choice || !of_choice)).then(|| (*figure, chart.look()))
+            let is_fit = match figure {
+                Trait::Choice(_) | Trait::Novel => choice,
+                // Codes have no size.
+                Trait::Level | Trait::Ratio => !choice,
+                // What happened long ago may be renewed at any time.
+                Trait::Lag => chart.level().abs() < RECENT,
+                _ => true,
+            };
+            (chart.is_judged() && is_fit).then(|| (*figure, chart.look()))
         })
     }
 }

@@ -2,16 +2,18 @@
 //! digests and numbers, no text.
 
 /// Places of the table.
-const PLACES: usize = 2_048;
+const PLACES: usize = 8_192;
 /// Batches for which a value stays what others are compared with.
-const KEPT: u32 = 12;
+const KEPT: u16 = 12;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
     key: u32,
-    batch: u32,
     base: u32,
     newest: u32,
+    /// Batches, counted round and round.
+    batch: u16,
+    seen: u16,
 }
 
 /// The table; empty until the first is noted.
@@ -26,6 +28,8 @@ pub(super) struct Known {
     pub(super) base: u32,
     /// Its newest value.
     pub(super) newest: u32,
+    /// Batches since that was noted.
+    pub(super) ago: u16,
 }
 
 impl Memory {
@@ -37,17 +41,20 @@ impl Memory {
         }
         let at = (key % PLACES as u64) as usize;
         let key = (key >> 32) as u32 | 1;
+        let batch = batch as u16;
         let place = self.places.get_mut(at)?;
         if place.key != key {
-            *place = Place { key, batch, base: value, newest: value };
+            *place = Place { key, batch, base: value, newest: value, seen: batch };
             return None;
         }
-        if batch.saturating_sub(place.batch) > KEPT && !frozen {
+        if batch.wrapping_sub(place.batch) > KEPT && !frozen {
             place.base = place.newest;
             place.batch = batch;
         }
-        let known = Known { base: place.base, newest: place.newest };
+        let ago = batch.wrapping_sub(place.seen);
+        let known = Known { base: place.base, newest: place.newest, ago };
         place.newest = value;
+        place.seen = batch;
         Some(known)
     }
 }

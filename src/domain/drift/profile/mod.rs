@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use chart::WINDOWS;
+use chart::{CHANCES, WINDOWS};
 use feature::Trait;
 use field::Field;
 use memory::{Memory, hash};
@@ -56,12 +56,12 @@ pub struct ProfileSettings {
     /// Replies that the first reference is made of.
     pub least: u32,
     /// Points that the score must drop by, and more.
-    pub drop: f64,
+    pub drop: u32,
 }
 
 impl Default for ProfileSettings {
     fn default() -> Self {
-        Self { every_calls: 10, least: 100, drop: 10.0 }
+        Self { every_calls: 10, least: 100, drop: 10 }
     }
 }
 
@@ -189,7 +189,7 @@ impl Profile {
             return None;
         }
         let mut look = self.compare();
-        let drops = 100.0 - look.score > self.settings.drop;
+        let drops = 100.0 - look.score > f64::from(self.settings.drop);
         self.calm = if drops { 0 } else { self.calm.saturating_add(1) };
         if drops {
             self.disturbed = true;
@@ -206,7 +206,7 @@ impl Profile {
         let mut findings = Vec::new();
         for (at, field) in &self.fields {
             for (figure, moved) in field.look() {
-                comparisons += WINDOWS.len();
+                comparisons += WINDOWS.len() * CHANCES;
                 findings.extend(moved.filter(|it| it.chance < 0.0).map(|it| (at, figure, it)));
             }
         }

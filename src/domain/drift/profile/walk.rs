@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 use super::feature::{Among, Trait, lag};
 use super::field::Field;
 use super::memory::{Memory, hash};
-use super::words::{marks, read};
+use super::words::{Read, marks, read};
 use crate::domain::message::UnixMillis;
 
 /// Fields that are followed in one tool's replies.
@@ -26,6 +26,8 @@ const NEIGHBOURS: usize = 6;
 const CHOICE: usize = 24;
 /// Whole numbers below this may be choices.
 const CODES: f64 = 1_000.0;
+/// Batches after which what a thing still has is news again.
+const NEWS: u16 = 3;
 /// Hours within which a moment is about now, and its hour of the day the call's.
 const NOW_HOURS: f64 = 36.0;
 /// What names a thing, best first.
@@ -162,33 +164,58 @@ impl Walk<'_> {
         if !value.is_boolean() && self.given.contains(&digest) {
             return;
         }
-        let number = value.as_f64();
-        let short = number.map_or((digest >> 16) as u32, |number| (number as f32).to_bits());
-        let key = of.map(|of| hash(&[at.as_bytes(), &of.to_le_bytes()]));
+        let text = value.as_str().map(read);
+        let (number, moment) = (value.as_f64(), text.as_ref().and_then(|read| read.moment));
+        // A number, seconds of a moment, or a digest.
+        let short = match (number, moment) {
+            (Some(number), _) => (number as f32).to_bits(),
+            (None, Some(moment)) => (moment / 1_000.0) as i64 as u32,
+            (None, None) => (digest >> 16) as u32,
+        };
+        // Prose is not held against what it was.
+        let told = moment.is_some() || value.as_str().is_none_or(|text| text.len() <= CHOICE);
+        let key = of.filter(|_| told).map(|of| hash(&[at.as_bytes(), &of.to_le_bytes()]));
         let known = key.and_then(|key| self.memory.note(key, self.batch, short, self.frozen));
+        let mut coded = None;
+        if let Some(known) = known.as_ref().filter(|known| known.base != short) {
+            let key = hash(&[at.as_bytes(), b"becomes", &known.base.to_le_bytes()]);
+            let before = self.memory.note(key, self.batch, short, false);
+            coded = before.map(|before| before.newest == short);
+        }
         let Some(field) = self.fields.get_mut(at) else { return };
         if let Some(last) = field.last.replace(short) {
             field.add(Trait::Repeat, f64::from(u8::from(last == short)));
         }
         let magnitude = number.and_then(|number| field.magnitude(number));
-        if let Some(known) = &known
-            && of != field.last_of
-        {
-            field.add(Trait::Changed, f64::from(u8::from(known.base != short)));
+        if let Some(known) = known.as_ref().filter(|_| of != field.last_of) {
+            let alike = if known.base == short {
+                Some(false)
+            } else if let Some(number) = number {
+                scaled_alike(field, f32::from_bits(known.base).into(), number, coded)
+            } else if moment.is_some() {
+                let shift = f64::from(short.wrapping_sub(known.base) as i32);
+                let before = std::mem::replace(&mut field.change, shift);
+                Some((before - shift).abs() < 0.5)
+            } else {
+                coded
+            };
+            if let Some(alike) = alike {
+                field.add(Trait::Mapped, f64::from(u8::from(alike)));
+            }
             let before = number.and_then(|_| field.magnitude(f32::from_bits(known.base).into()));
             if let (Some(now), Some(before)) = (magnitude, before) {
                 field.add(Trait::Ratio, now - before);
             }
         }
         field.last_of = of;
-        // A thing that is as it was is no news.
-        if known.is_some_and(|known| known.newest == short) {
+        // A thing that is as it was just now is no news.
+        if known.is_some_and(|known| known.newest == short && known.ago < NEWS) {
             return;
         }
-        match value {
-            Value::Number(number) => numeric(field, number, magnitude, digest),
-            Value::String(text) => textual(field, text, self.at, digest),
-            _ => field.choose(digest),
+        match (value, text) {
+            (Value::Number(number), _) => numeric(field, number, magnitude, digest),
+            (Value::String(text), Some(read)) => textual(field, text, &read, self.at, digest),
+            _ => field.choose(Some(digest)),
         }
     }
 
@@ -229,11 +256,7 @@ fn numeric(field: &mut Field, number: &Number, magnitude: Option<f64>, digest: u
     let decimals = if whole { 0 } else { decimals(value) };
     field.add(Trait::Fraction, f64::from(u8::from(!whole)));
     field.add(Trait::Decimals, decimals.min(8) as f64 / 8.0);
-    if whole && value.abs() < CODES {
-        field.choose(digest);
-    } else {
-        field.choose(0);
-    }
+    field.choose((whole && value.abs() < CODES).then_some(digest));
 }
 
 fn decimals(value: f64) -> usize {
@@ -241,8 +264,17 @@ fn decimals(value: f64) -> usize {
     text.find('.').map_or(0, |point| text.len() - point - 1)
 }
 
-fn textual(field: &mut Field, text: &str, now: UnixMillis, digest: u64) {
-    let read = read(text);
+/// Whether a number changed as the one before it did: by the same factor, or from code to code.
+fn scaled_alike(field: &mut Field, before: f64, now: f64, coded: Option<bool>) -> Option<bool> {
+    if before.fract() == 0.0 && before.abs() < CODES && now.fract() == 0.0 && now.abs() < CODES {
+        return coded;
+    }
+    let factor = if before == 0.0 { f64::INFINITY } else { now / before };
+    let last = std::mem::replace(&mut field.change, factor);
+    Some((factor - 1.0).abs() > 0.05 && (factor / last - 1.0).abs() < 0.005)
+}
+
+fn textual(field: &mut Field, text: &str, read: &Read, now: UnixMillis, digest: u64) {
     field.saw(Among::Texts);
     field.add(Trait::Class(read.class), 1.0);
     if let Some(moment) = read.moment {
@@ -250,6 +282,11 @@ fn textual(field: &mut Field, text: &str, now: UnixMillis, digest: u64) {
         field.add(Trait::Lag, lag(off));
         if let Some(hour) = read.hour.filter(|_| off.abs() > NOW_HOURS * 3_600_000.0) {
             field.add(Trait::Night, f64::from(u8::from(hour < 6)));
+        }
+        if let Some(offset) = read.offset {
+            // Summer time moves a clock by an hour.
+            let usual = *field.zone.get_or_insert(offset);
+            field.add(Trait::Zone, f64::from(u8::from((usual - offset).abs() > 60)));
         }
         return;
     }
@@ -259,5 +296,5 @@ fn textual(field: &mut Field, text: &str, now: UnixMillis, digest: u64) {
         field.add(Trait::Level, magnitude);
     }
     marks(text, read.class, &mut |figure, value| field.add(figure, value));
-    field.choose(if text.len() <= CHOICE { digest } else { 0 });
+    field.choose((text.len() <= CHOICE).then_some(digest));
 }

@@ -69,11 +69,13 @@ pub(super) struct Read {
     pub(super) moment: Option<f64>,
     /// The hour that it says.
     pub(super) hour: Option<u32>,
+    /// Minutes that its clock is ahead of UTC, where it says so.
+    pub(super) offset: Option<i64>,
 }
 
 pub(super) fn read(text: &str) -> Read {
     let text = text.trim();
-    let plain = |class| Read { class, number: None, moment: None, hour: None };
+    let plain = |class| Read { class, number: None, moment: None, hour: None, offset: None };
     if let Some(moment) = moment(text) {
         return moment;
     }
@@ -113,7 +115,7 @@ fn moment(text: &str) -> Option<Read> {
     let days = days(year, month, day);
     if bytes.len() == 10 {
         let moment = Some(days * 86_400_000.0);
-        return Some(Read { class: Class::Day, number: None, moment, hour: None });
+        return Some(Read { class: Class::Day, number: None, moment, hour: None, offset: None });
     }
     if !matches!(bytes[10], b'T' | b't' | b' ') || bytes.get(13) != Some(&b':') {
         return None;
@@ -135,7 +137,8 @@ fn moment(text: &str) -> Option<Read> {
     };
     let seconds = (hour * 60 + minute - offset) * 60 + second;
     let moment = Some(days * 86_400_000.0 + seconds as f64 * 1_000.0);
-    Some(Read { class, number: None, moment, hour: u32::try_from(hour).ok() })
+    let told = (class != Class::Local).then_some(offset);
+    Some(Read { class, number: None, moment, hour: u32::try_from(hour).ok(), offset: told })
 }
 
 /// Days from 1970-01-01 to a day of the Gregorian calendar.
@@ -194,7 +197,7 @@ fn numeral(text: &str) -> Option<Read> {
         return None;
     }
     let number = Some(if signed { -number } else { number });
-    Some(Read { class, number, moment: None, hour: None })
+    Some(Read { class, number, moment: None, hour: None, offset: None })
 }
 
 /// Words that stand in nearly every English text.
