@@ -34,6 +34,7 @@ const DOMAIN_ARROWS: &[(&str, &[&str])] = &[
     ("contract", &["json", "message", "routine"]),
     ("policy", &["message"]),
     ("health", &["message"]),
+    ("sharing", &["message"]),
     ("routine", &["json", "message", "contract"]),
     ("drift", &["json", "message", "contract", "routine"]),
     ("negotiation", &["json", "message", "contract", "routine", "drift"]),

@@ -2,6 +2,8 @@
 
 mod stage;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use stage::{Agent, Peer, Said, Sidecar};
 
@@ -117,5 +119,99 @@ async fn arguments_and_prompts_beyond_their_size_are_refused_by_name() {
     }
     let name = "stipula_shed_total{peer=\"flights\",reason=\"size\"}";
     assert_eq!(sidecar.metric(name).await, 3.0);
+    sidecar.stop().await;
+}
+
+#[tokio::test]
+async fn who_finds_no_room_to_wait_or_waits_too_long_is_told_so() {
+    let (peer, state) = (peer().await, tempfile::tempdir().unwrap());
+    let sharing = "sharing: { adaptive: false, in_flight: { min: 1, max: 1 }, queue: 2, \
+                   queue_per_principal: 1, wait_ms: 50 }";
+    let sidecar = Sidecar::start_configured(&peer, state.path(), sharing).await;
+    let mut agents = Vec::new();
+    for _ in 0..5 {
+        agents.push(Agent::connect(sidecar.proxy).await);
+    }
+    assert!(call(&mut agents[0], "ann", "read", &json!({})).await.structured().is_ok());
+    // One call is worked at and does not end; the others come while it is.
+    peer.work(1, Duration::from_secs(3600));
+    let shed = |reason: &'static str| {
+        let name = format!("stipula_shed_total{{peer=\"flights\",reason=\"{reason}\"}}");
+        let sidecar = &sidecar;
+        async move { sidecar.metric(&name).await }
+    };
+    let gauge = |name: &'static str, value: f64| {
+        let name = format!("stipula_calls_{name}{{peer=\"flights\"}}");
+        let sidecar = &sidecar;
+        async move {
+            let is = async { while sidecar.metric(&name).await != value {} };
+            stage::soon("a call at its place", is).await;
+        }
+    };
+    let mut worked = agents.pop().unwrap();
+    let worked = tokio::spawn(async move {
+        let params = json!({ "name": "read", "arguments": {} });
+        worked.try_ask("tools/call", &params).await.map(|_| ())
+    });
+    gauge("in_flight", 1.0).await;
+    // Waits its 50 ms, and is told when to come back.
+    let said = call(&mut agents[0], "ann", "read", &json!({})).await;
+    let (code, retryable, after) = refused(&said);
+    assert_eq!((code.as_str(), retryable, said.error().0), ("STP-OVERLOADED", true, -32603));
+    assert!(after.unwrap() >= 100 && said.headers.contains_key("retry-after"), "{after:?}");
+    assert_eq!((shed("wait").await, shed("queue").await), (1.0, 0.0));
+    // The agent leaves: its place is free at once.
+    worked.abort();
+    gauge("in_flight", 0.0).await;
+    peer.work(1, Duration::ZERO);
+    assert!(call(&mut agents[0], "ann", "read", &json!({})).await.structured().is_ok());
+    sidecar.stop().await;
+}
+
+#[tokio::test]
+async fn as_many_wait_as_may_of_all_and_of_each() {
+    let (peer, state) = (peer().await, tempfile::tempdir().unwrap());
+    let sharing = "sharing: { adaptive: false, in_flight: { min: 1, max: 1 }, queue: 2, \
+                   queue_per_principal: 1, wait_ms: 20000 }";
+    let sidecar = Sidecar::start_configured(&peer, state.path(), sharing).await;
+    let mut agents = Vec::new();
+    for _ in 0..5 {
+        agents.push(Agent::connect(sidecar.proxy).await);
+    }
+    assert!(call(&mut agents[0], "ann", "read", &json!({})).await.structured().is_ok());
+    peer.work(1, Duration::from_secs(3600));
+    let gauge = |name: &'static str, value: f64| {
+        let name = format!("stipula_calls_{name}{{peer=\"flights\"}}");
+        let sidecar = &sidecar;
+        async move {
+            let is = async { while sidecar.metric(&name).await != value {} };
+            stage::soon("a call at its place", is).await;
+        }
+    };
+    let mut asking = Vec::new();
+    for (who, name, value) in
+        [("ann", "in_flight", 1.0), ("ann", "queued", 1.0), ("bob", "queued", 2.0)]
+    {
+        let mut agent = agents.pop().unwrap();
+        asking.push(tokio::spawn(async move { call(&mut agent, who, "read", &json!({})).await }));
+        gauge(name, value).await;
+        if value == 1.0 && name == "queued" {
+            let said = call(&mut agents[0], "ann", "read", &json!({})).await;
+            assert_eq!(refused(&said).0, "STP-OVERLOADED");
+        }
+    }
+    let said = call(&mut agents[0], "cid", "read", &json!({})).await;
+    assert_eq!(refused(&said).0, "STP-OVERLOADED");
+    for reason in ["principal_queue", "queue"] {
+        let name = format!("stipula_shed_total{{peer=\"flights\",reason=\"{reason}\"}}");
+        assert_eq!(sidecar.metric(&name).await, 1.0, "{reason}");
+    }
+    // Those who leave the line leave it at once, and who leaves the peer lets the next one go.
+    asking.remove(1).abort();
+    gauge("queued", 1.0).await;
+    peer.work(1, Duration::ZERO);
+    asking.remove(0).abort();
+    let served = asking.remove(0).await.unwrap();
+    assert!(served.structured().is_ok(), "{served:?}");
     sidecar.stop().await;
 }

@@ -8,12 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::advisors::raw::Advisors;
-use super::drift::Drift;
 use super::reload::raw::Reload;
 use super::resilience::raw::Resilience;
-use super::secret::Secret;
-use super::sharing::{Rate, RateLimits, Sizes};
-use super::webhook::Webhook;
+use super::sharing::{Rate, RateLimits, Sharing, Sizes};
+use super::{drift::Drift, secret::Secret, webhook::Webhook};
 use crate::control::{self, Adopt, SealPolicy};
 use crate::live::Mode;
 use crate::wire::transport::{server, upstream};
@@ -299,6 +297,9 @@ pub(super) struct Peer {
     /// How often it is asked.
     #[serde(default)]
     pub(super) rate_limits: RateLimits,
+    /// How many calls at once, and whose turn it is.
+    #[serde(default)]
+    pub(super) sharing: Sharing,
     /// How large a part of a request may be.
     #[serde(default)]
     pub(super) sizes: Sizes,
@@ -421,6 +422,7 @@ impl Peer {
             terms: Terms::default(),
             approval_expiry_ms: defaults::approval_expiry_ms(),
             rate_limits: RateLimits::default(),
+            sharing: Sharing::default(),
             sizes: Sizes::default(),
             deadline_ms: None,
         }

@@ -1,12 +1,16 @@
 //! From the sections of a peer that say how much of it is asked for, to what the data plane goes by.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::raw::Peer;
 use super::settings::{Named, keys};
+use crate::domain::message::Principal;
+use crate::domain::sharing::Bounds;
 use crate::proxy;
 
 /// How often a peer is asked.
@@ -41,6 +45,75 @@ pub(super) struct Sizes {
     pub(super) arguments_bytes: Option<usize>,
     /// The longest single text in the arguments, a prompt for instance; absent: as the arguments.
     pub(super) text_bytes: Option<usize>,
+}
+
+/// How many calls at once, and whose turn it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Sharing {
+    /// Whether the limit is found by trial; else it is the most.
+    pub(super) adaptive: bool,
+    /// Calls at once.
+    pub(super) in_flight: InFlight,
+    /// Whether principals take turns; else it is first come, first served.
+    pub(super) fair: bool,
+    /// Calls that may wait.
+    pub(super) queue: usize,
+    /// Calls of one principal that may wait.
+    pub(super) queue_per_principal: usize,
+    /// How long a call waits for its turn.
+    #[schemars(range(min = 1))]
+    pub(super) wait_ms: u64,
+    /// Turns in a round, by principal as records name it; 1 where one is absent.
+    pub(super) weights: BTreeMap<String, NonZeroU32>,
+}
+
+/// Between what the limit of calls at once moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct InFlight {
+    /// The least.
+    #[schemars(range(min = 1))]
+    pub(super) min: u64,
+    /// The most; 0: no bound, and nothing is adapted.
+    pub(super) max: u64,
+}
+
+impl Default for InFlight {
+    fn default() -> Self {
+        let Bounds { min, max } = proxy::Sharing::default().bounds;
+        Self { min, max }
+    }
+}
+
+impl Default for Sharing {
+    fn default() -> Self {
+        let room = proxy::Sharing::default();
+        Self {
+            adaptive: room.adaptive,
+            in_flight: InFlight::default(),
+            fair: room.fair,
+            queue: room.queue,
+            queue_per_principal: room.queue_per_principal,
+            wait_ms: u64::try_from(room.wait.as_millis()).unwrap_or(u64::MAX),
+            weights: BTreeMap::new(),
+        }
+    }
+}
+
+impl From<&Sharing> for proxy::Sharing {
+    fn from(sharing: &Sharing) -> Self {
+        let weights = sharing.weights.iter();
+        Self {
+            adaptive: sharing.adaptive,
+            bounds: Bounds { min: sharing.in_flight.min, max: sharing.in_flight.max },
+            fair: sharing.fair,
+            queue: sharing.queue,
+            queue_per_principal: sharing.queue_per_principal,
+            wait: Duration::from_millis(sharing.wait_ms),
+            weights: weights.map(|(who, of)| (Principal::new(who.as_str()), *of)).collect(),
+        }
+    }
 }
 
 impl Default for RateLimits {
@@ -83,13 +156,15 @@ pub(super) fn share(name: &str, peer: &Peer, faults: &mut Vec<Named>) -> proxy::
         })
     };
     let limits = &peer.rate_limits;
-    proxy::Share {
+    let InFlight { min, max } = peer.sharing.in_flight;
+    let share = proxy::Share {
         rates: proxy::Rates {
             peer: built(limits.peer, &["rate_limits", "peer"]),
             principal: built(limits.principal, &["rate_limits", "principal"]),
             principals: limits.principals,
         },
         sizes: peer.sizes.into(),
+        sharing: (&peer.sharing).into(),
         tools: peer
             .tools
             .iter()
@@ -99,5 +174,10 @@ pub(super) fn share(name: &str, peer: &Peer, faults: &mut Vec<Named>) -> proxy::
             })
             .filter(|(_, share)| *share != proxy::ToolShare::default())
             .collect(),
+    };
+    if max != 0 && max < min {
+        let what = format!("expected 0, or at least `min` ({min}), got {max}");
+        faults.push((keys(&["peers", name, "sharing", "in_flight", "max"]), what));
     }
+    share
 }

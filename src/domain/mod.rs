@@ -3,7 +3,7 @@
 //! Never here: I/O, clock, task, randomness, log, `async`, an unordered map. What this room decides
 //! it returns as facts; the rooms above act on them. Read in this order: [`json`], [`message`],
 //! [`contract`], [`routine`], [`drift`], [`negotiation`], [`patch`], [`evidence`], [`policy`],
-//! [`health`], [`evaluation`].
+//! [`health`], [`sharing`], [`evaluation`].
 
 pub mod contract;
 pub mod drift;
@@ -16,3 +16,4 @@ pub mod negotiation;
 pub mod patch;
 pub mod policy;
 pub mod routine;
+pub mod sharing;

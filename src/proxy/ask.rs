@@ -68,6 +68,8 @@ pub(super) async fn ask(call: &mut Call, outgoing: &Outgoing) -> Result<Raw, Fai
             if let Some(attempt) = &attempt {
                 attempt.failed("unreachable");
             }
+            // It got nothing done.
+            call.place = None;
             answered(call);
             let executed = executed(error.sent);
             let nothing_left = executed == Executed::No;
@@ -91,6 +93,9 @@ pub(super) async fn ask(call: &mut Call, outgoing: &Outgoing) -> Result<Raw, Fai
         return Ok(Raw::Stream { head, events });
     }
     if !(status.is_success() || rejects(status)) {
+        if status.is_server_error() {
+            call.place = None;
+        }
         answered(call);
         return Ok(Raw::Http(response));
     }
@@ -134,6 +139,9 @@ pub(super) fn answered(call: &mut Call) {
     let took = call.lane.micros().saturating_sub(call.times.sent_at);
     call.times.upstream = took;
     call.times.others += took;
+    if let Some(place) = call.place.take() {
+        place.done();
+    }
     call.lane.doors().metrics.upstream(took);
 }
 

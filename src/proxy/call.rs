@@ -6,6 +6,7 @@ use http::request::Parts;
 
 use super::admit::Exchange;
 use super::bind::Bond;
+use super::crowd::Place;
 use super::gateway::Lane;
 use super::judge::Manner;
 use crate::domain::health::Pass;
@@ -41,6 +42,8 @@ pub(super) struct Call {
     pub(super) until: Option<u64>,
     /// What the head of the last answer told of the caller's access.
     pub(super) standing: Standing,
+    /// While the peer works at it.
+    pub(super) place: Option<Place>,
     /// Where the exchange is sampled.
     pub(super) span: Option<ExchangeSpan>,
     _permit: BodyPermit,
@@ -92,6 +95,7 @@ impl Call {
             retried: 0,
             until: None,
             standing: Standing::default(),
+            place: None,
             span,
             _permit: permit,
         }

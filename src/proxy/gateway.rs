@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 
+use super::crowd::Crowd;
 use super::plan::{Plan, Seat, Ways};
 use super::quota::Quota;
 use super::rounds::Rounds;
 use super::session::Sessions;
 use super::settings::Settings;
+use super::share::Sharing;
 use super::stale::Shelf;
 use super::standing::Access;
 use crate::domain::message::{Clock, Dice, PeerId};
@@ -75,6 +77,8 @@ pub(super) struct Gate {
     pub(super) id: PeerId,
     pub(super) metrics: PeerMetrics,
     pub(super) load: Arc<Load>,
+    /// How many calls it works at, and who waits.
+    pub(super) crowd: Arc<Crowd>,
     /// Until when first exchanges wait for the seal, in monotonic microseconds; 0 before the first.
     pub(super) seal_until: AtomicU64,
     /// What its answers said of access.
@@ -82,11 +86,13 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    fn new(id: &PeerId, doors: &Doors) -> Arc<Self> {
+    fn new(id: &PeerId, doors: &Doors, sharing: Sharing) -> Arc<Self> {
+        let load = doors.metrics.load(id);
         Arc::new(Self {
             id: id.clone(),
             metrics: doors.metrics.peer(id),
-            load: doors.metrics.load(id),
+            crowd: Crowd::new(sharing, Arc::clone(&load), &doors.clock),
+            load,
             seal_until: AtomicU64::new(0),
             access: Access::default(),
         })
@@ -98,8 +104,10 @@ impl Gateway {
     #[must_use]
     pub fn new(settings: Settings, peers: Vec<Peer>, doors: Doors) -> Arc<Self> {
         let seat = |peer: Peer| {
-            let quota = Arc::new(Quota::new(settings.share(&peer.id), &doors.clock));
-            Seat { gate: Gate::new(&peer.id, &doors), quota, peer }
+            let share = settings.share(&peer.id);
+            let gate = Gate::new(&peer.id, &doors, share.sharing.clone());
+            let quota = Arc::new(Quota::new(share, &doors.clock));
+            Seat { gate, quota, peer }
         };
         Arc::new(Self {
             budget: BodyBudget::new(settings.held_bytes, HELD_PATIENCE),
@@ -125,8 +133,13 @@ impl Gateway {
         let seat = |peer: Peer| {
             let known = before.seats.iter().find(|seat| seat.peer.id == peer.id);
             let share = settings.share(&peer.id);
-            let gate = known
-                .map_or_else(|| Gate::new(&peer.id, &self.doors), |seat| Arc::clone(&seat.gate));
+            let gate = match known {
+                Some(seat) => {
+                    seat.gate.crowd.adjust(share.sharing.clone());
+                    Arc::clone(&seat.gate)
+                }
+                None => Gate::new(&peer.id, &self.doors, share.sharing.clone()),
+            };
             // Rates that stay as they were go on counting.
             let kept = known.map(|seat| &seat.quota).filter(|quota| *quota.share() == share);
             let fresh = || Arc::new(Quota::new(share.clone(), &self.doors.clock));

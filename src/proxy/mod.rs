@@ -12,6 +12,7 @@ mod admit;
 mod ask;
 mod bind;
 mod call;
+mod crowd;
 mod degrade;
 mod entry;
 mod events;
@@ -40,5 +41,5 @@ mod traced;
 
 pub use gateway::{Doors, Gateway, Peer, Proxy};
 pub use settings::{Resilience, Routing, Settings};
-pub use share::{Rate, Rates, Share, Sizes, ToolShare};
+pub use share::{Rate, Rates, Share, Sharing, Sizes, ToolShare};
 pub use stale::StaleRules;

@@ -5,13 +5,14 @@ use http::{Method as HttpMethod, Response, StatusCode};
 
 use super::admit::{Arrival, Exchange};
 use super::bind;
+use super::crowd::{self, Place};
 use super::forward;
 use super::gateway::Lane;
 use super::release;
 use super::report;
 use crate::domain::message::{Era, Executed};
 use crate::live::ObservationKind;
-use crate::wire::protocol::mcp::{Envelope, Method, Refusal, Refused};
+use crate::wire::protocol::mcp::{Envelope, Method, Refusal, Refused, Shape};
 use crate::wire::transport::body::Body;
 use crate::wire::transport::upstream::{SendError, Sent, is_event_stream};
 
@@ -21,13 +22,25 @@ const CHANGED: &[u8] = b"notifications/tools/list_changed";
 pub(super) async fn stream(arrival: Arrival) -> Response<Body> {
     let Arrival { lane, parts, body } = arrival;
     let listens = parts.method == HttpMethod::GET;
+    // What ends a session sets the peer free, and what listens takes none of its time.
+    let place = if parts.method == HttpMethod::POST {
+        match crowd::place(&lane, &parts.headers).await {
+            Ok(place) => Some(place),
+            Err(refused) => return release::unread(&refused),
+        }
+    } else {
+        None
+    };
     let sent = if listens {
         forward::ask(&lane, &parts, &parts.headers, Bytes::new(), true).await
     } else {
         forward::stream(&lane, parts, body).await
     };
     match sent {
-        Ok(response) => watched(&lane, response),
+        Ok(response) => {
+            answered(place, &response);
+            watched(&lane, response)
+        }
         Err(_) => release::plain(StatusCode::BAD_GATEWAY, "the peer cannot be reached\n"),
     }
 }
@@ -40,11 +53,34 @@ pub(super) async fn message(
     again: bool,
 ) -> Response<Body> {
     let Exchange { lane, parts, text, permit, .. } = exchange;
+    // A peer waits for answers, and notifications ask for none.
+    let asks = envelope.is_none_or(|envelope| envelope.shape == Shape::Request);
+    let place = if asks {
+        match crowd::place(&lane, &parts.headers).await {
+            Ok(place) => Some(place),
+            Err(refused) => {
+                let era = envelope.map_or(Era::Legacy, |envelope| envelope.era);
+                return release::refusal(&refused, envelope.and_then(Envelope::id), era);
+            }
+        }
+    } else {
+        None
+    };
     let sent = forward::ask(&lane, &parts, &parts.headers, text, again).await;
     drop(permit);
     match sent {
-        Ok(response) => watched(&lane, response),
+        Ok(response) => {
+            answered(place, &response);
+            watched(&lane, response)
+        }
         Err(error) => unreachable(envelope, &error),
+    }
+}
+
+/// The head of an answer is there; what follows may be a stream that never ends.
+fn answered(place: Option<Place>, response: &Response<Body>) {
+    if let Some(place) = place.filter(|_| !response.status().is_server_error()) {
+        place.done();
     }
 }
 

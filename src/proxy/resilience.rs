@@ -18,6 +18,7 @@ use http::header::RETRY_AFTER;
 
 use super::ask::{self, Failed, Raw, answered, passed};
 use super::call::Call;
+use super::crowd;
 use super::degrade::{refuse, refuse_for};
 use super::events::{Events, Stopped};
 use super::mend::Outgoing;
@@ -40,7 +41,9 @@ pub(super) async fn ask(call: &mut Call, outgoing: Outgoing) -> Result<Raw, Refu
         let deadline = call.bond.binding.deadline;
         call.until = deadline.map(|span| call.lane.micros().saturating_add(span.0 * 1_000));
     }
+    let mut ran = Executed::No;
     loop {
+        crowd::call(call, ran).await?;
         let went = within(call, &outgoing).await;
         let fault = match &went {
             Ok(Raw::Whole { .. } | Raw::Stream { .. } | Raw::Stale(_)) => {
@@ -55,6 +58,9 @@ pub(super) async fn ask(call: &mut Call, outgoing: Outgoing) -> Result<Raw, Refu
         let again = fault.filter(|_| !probe).and_then(|fault| pause_before(call, &went, fault));
         let Some(pause) = again else { return last(call, went, fault).map_err(|why| *why) };
         let executed = went.err().map_or(Executed::Unknown, |failed| failed.executed);
+        if executed != Executed::No {
+            ran = executed;
+        }
         call.retried += 1;
         call.times.others += pause;
         tokio::time::sleep(Duration::from_micros(pause)).await;
@@ -70,6 +76,7 @@ async fn within(call: &mut Call, outgoing: &Outgoing) -> Result<Raw, Failed> {
     if let Ok(went) = tokio::time::timeout(left, ask::ask(call, outgoing)).await {
         return went;
     }
+    call.place = None;
     answered(call);
     let why = late(call);
     Err(Failed { why, executed: Executed::Unknown, fault: Some(Fault::TimedOut) })

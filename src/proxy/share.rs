@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::domain::message::Principal;
+use crate::domain::sharing::Bounds;
+
 /// How much of one peer is asked for; the default is what ships.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Share {
@@ -11,6 +14,8 @@ pub struct Share {
     pub rates: Rates,
     /// How large a part of a request may be.
     pub sizes: Sizes,
+    /// How many calls at once, and whose turn it is.
+    pub sharing: Sharing,
     /// What holds for single tools, by promised name.
     pub tools: BTreeMap<String, ToolShare>,
 }
@@ -22,6 +27,39 @@ pub struct ToolShare {
     pub rate: Option<Rate>,
     /// Where a bound is `None` the peer's holds.
     pub sizes: Sizes,
+}
+
+/// How many calls at once, and whose turn it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sharing {
+    /// The limit is found by trial between the bounds; else it is the most.
+    pub adaptive: bool,
+    /// Calls at once; a most of 0 is no bound.
+    pub bounds: Bounds,
+    /// Principals take turns; else it is first come, first served.
+    pub fair: bool,
+    /// Calls that may wait.
+    pub queue: usize,
+    /// Calls of one principal that may wait.
+    pub queue_per_principal: usize,
+    /// How long a call waits for its turn.
+    pub wait: Duration,
+    /// Turns in a round, by principal as records name it; 1 where one is absent.
+    pub weights: BTreeMap<Principal, NonZeroU32>,
+}
+
+impl Default for Sharing {
+    fn default() -> Self {
+        Self {
+            adaptive: true,
+            bounds: Bounds { min: 4, max: 1_000 },
+            fair: true,
+            queue: 1_000,
+            queue_per_principal: 250,
+            wait: Duration::from_secs(3),
+            weights: BTreeMap::new(),
+        }
+    }
 }
 
 /// How often a peer is asked.

@@ -166,6 +166,8 @@ label!(
         Timeout = "timeout",
         /// A quota of requests.
         Rate = "rate",
+        /// Calls at once of a peer: no room to wait, or waited too long.
+        Queue = "queue",
     }
 );
 

@@ -16,7 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 const SESSION: &str = "mcp-session-id";
@@ -162,6 +162,14 @@ struct Face {
     ended: u64,
     rejected: u64,
     calls: u64,
+    workers: Option<Workers>,
+}
+
+/// How many calls are worked at at once, and how long each takes.
+#[derive(Clone)]
+struct Workers {
+    free: Arc<Semaphore>,
+    each: Duration,
 }
 
 /// A peer that can be changed while it is called. Clones are the same peer.
@@ -193,6 +201,7 @@ impl Peer {
             ended: 0,
             rejected: 0,
             calls: 0,
+            workers: None,
         };
         let face = Arc::new(Mutex::new(face));
         let peer = Self {
@@ -274,6 +283,12 @@ impl Peer {
         super::soon("its metadata", read.wait_for(|now| *now >= times)).await.unwrap();
     }
 
+    /// From now on so many workers take so long for each call; the others wait in the order they came.
+    pub(crate) fn work(&self, workers: usize, each: Duration) {
+        let workers = Workers { free: Arc::new(Semaphore::new(workers)), each };
+        self.face.lock().unwrap().workers = Some(workers);
+    }
+
     /// How many calls came.
     pub(crate) fn calls(&self) -> u64 {
         self.face.lock().unwrap().calls
@@ -318,6 +333,12 @@ impl Peer {
         let Ok(message) = serde_json::from_slice::<Value>(&body.to_bytes()) else {
             return Ok(status(400));
         };
+        let workers = self.face.lock().unwrap().workers.clone();
+        let mut _working = None;
+        if let Some(workers) = workers.filter(|_| message["method"] == "tools/call") {
+            _working = workers.free.acquire_owned().await.ok();
+            tokio::time::sleep(workers.each).await;
+        }
         let mut answer = match self.answer(&head.headers, &message) {
             Ok(answer) => answer,
             Err(code) => return Ok(status(code)),

@@ -44,12 +44,8 @@ impl Sidecar {
 
     /// With nothing but what a configuration file says of the peer, one line of YAML, beside its URL.
     pub(crate) async fn start_configured(peer: &Peer, state: &Path, more: &str) -> Self {
-        let file = state.join("stipula.yaml");
         let text = format!("peers: {{ {PEER}: {{ url: \"{}\", {more} }} }}\n", peer.url());
-        std::fs::write(&file, text).unwrap();
-        let mut command = Command::new(binary());
-        command.arg("run").arg("--config").arg(file);
-        Self::run(command, state, &[], &[]).await
+        Self::start_from(state, &text).await
     }
 
     /// With nothing but this file of configuration.
@@ -208,9 +204,18 @@ impl Sidecar {
 
     /// The most memory it ever held, in MiB (`VmHWM`).
     pub(crate) fn most_held_mib(&self) -> u64 {
+        self.memory_mib("VmHWM:")
+    }
+
+    /// The memory it holds now, in MiB (`VmRSS`).
+    pub(crate) fn held_mib(&self) -> u64 {
+        self.memory_mib("VmRSS:")
+    }
+
+    fn memory_mib(&self, what: &str) -> u64 {
         let path = format!("/proc/{}/status", self.child.id().unwrap());
         let status = std::fs::read_to_string(path).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
     }
 
