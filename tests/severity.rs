@@ -80,6 +80,9 @@ async fn a_tool_that_is_gone_opens_its_breaker_and_an_incident() {
     let open = &status["open_events"][0];
     assert_eq!((&open["type"], &open["severity"]), (&json!("capability"), &json!("critical")));
     let decision = open["decision"].as_str().unwrap();
+    let told = cli(&["status", "--admin", &format!("http://{}", sidecar.admin)]).await;
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains(&format!("stipula approvals approve {decision}")), "{told}");
     sidecar.decide(&["approvals", "approve", decision, "--reason", "we can do without"]).await;
     let status = sidecar.until("the next major", |it| it["version"] == "2.0.0").await;
     assert_eq!(status["open_events"], json!([]));

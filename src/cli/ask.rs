@@ -45,6 +45,10 @@ pub(super) fn status(options: &Admin, screen: &Screen) -> Result<Answer, Failure
                 Tone::Quiet,
                 format!("              stipula why {}", word(event, "id")),
             ));
+            if let Some(decision) = event["decision"].as_str() {
+                let line = format!("              stipula approvals approve {decision}");
+                screen.line(toned(Tone::Quiet, line));
+            }
         }
         for waiting in list(peer, "waiting") {
             let line =
