@@ -398,20 +398,27 @@ async fn performance_five_slow_calls_in_a_row_are_an_event_and_five_good_ones_en
     sidecar.stop().await;
 }
 
-#[tokio::test]
-async fn performance_sustained_trouble_opens_the_breaker_and_asks_a_person() {
-    let (peer, state) = (Peer::start(tools(), well).await, tempfile::tempdir().unwrap());
+/// A tool that has been slow for too long, and the event that waits for a person.
+async fn slow_for_too_long(peer: &Peer, state: &Path) -> (Sidecar, Agent, Value) {
     let quick = "performance: { least_ms: 200, in_row: 3, sustained_ms: 1000 }";
     let told = format!("{{ breaker: {{ open_ms: 300 }}, {quick} }}");
-    let mut sidecar = sidecar(&peer, state.path(), &told).await;
+    let mut sidecar = sidecar(peer, state, &told).await;
     let mut agent = Agent::connect(sidecar.proxy).await;
     calls(&mut agent, 30).await;
     peer.reply(|asked| well(asked).after(SLOW));
     calls(&mut agent, 3).await;
     sidecar.told("lookup waits for you").await;
+    let waits = |status: &Value| status["open_events"][0]["state"] == "waiting";
+    let open = sidecar.until("the event", waits).await["open_events"][0].clone();
+    (sidecar, agent, open)
+}
+
+#[tokio::test]
+async fn performance_sustained_trouble_opens_the_breaker_and_asks_a_person() {
+    let (peer, state) = (Peer::start(tools(), well).await, tempfile::tempdir().unwrap());
+    let (sidecar, mut agent, open) = slow_for_too_long(&peer, state.path()).await;
+    assert_eq!((&open["severity"], &open["type"]), (&json!("high"), &json!("performance")));
     let status = sidecar.status().await;
-    let open = &status["open_events"][0];
-    assert_eq!((&open["severity"], &open["state"]), (&json!("high"), &json!("waiting")));
     assert_eq!(tool(&status, "lookup")["level"], "L3");
     let high =
         "stipula_drift_events_total{peer=\"flights\",severity=\"high\",type=\"performance\"}";
@@ -432,6 +439,25 @@ async fn performance_sustained_trouble_opens_the_breaker_and_asks_a_person() {
     let exported = String::from_utf8(exported.stdout).unwrap();
     let incident = exported.lines().find(|line| line.contains(r#""what":"incident""#)).unwrap();
     assert!(incident.contains(r#""standing":"degraded""#), "{incident}");
+}
+
+#[tokio::test]
+async fn performance_a_person_may_take_the_pace_of_now_as_it_is() {
+    let (peer, state) = (Peer::start(tools(), well).await, tempfile::tempdir().unwrap());
+    let (sidecar, mut agent, open) = slow_for_too_long(&peer, state.path()).await;
+    let decision = open["decision"].as_str().unwrap();
+    let command = ["approvals", "approve", decision, "--reason", "it moved far away"];
+    sidecar.decide(&command).await;
+    let over = event(&sidecar).await;
+    assert_eq!(
+        (&over["state"], &over["resolved_by"]),
+        (&json!("resolved"), &json!("accepted by a person"))
+    );
+    // As slow as before, and nothing is wrong with that.
+    calls(&mut agent, 4).await;
+    let status = sidecar.status().await;
+    assert_eq!((&status["level"], &status["open_events"]), (&json!("L0"), &json!([])));
+    sidecar.stop().await;
 }
 
 #[tokio::test]

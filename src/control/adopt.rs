@@ -22,6 +22,9 @@ impl Peer {
 
     /// Whether a person decides about the event itself.
     pub(super) fn is_decided_itself(&self, event: &DriftEvent) -> bool {
+        if event.drift_type == DriftType::Performance {
+            return self.asks_about_pace(event);
+        }
         let proposed = || self.waiting.values().any(|it| it.drift_id == event.drift_id);
         let stopped = |tool: &str| {
             let state = self.tools.get(tool).map(|life| &life.state);
@@ -44,6 +47,10 @@ impl Peer {
         };
         let id = event.drift_id;
         let decided = self.decided(&event, "approved", reason);
+        if event.drift_type == DriftType::Performance {
+            self.shared.scribe.now(decided).await?;
+            return Ok(self.accept_pace(&event));
+        }
         let Some(tool) = event.tool.clone() else {
             return self.accept(&event, &head, &offer, decided).await;
         };

@@ -267,9 +267,38 @@ impl Peer {
             Some(tool) => self.degrade(tool, None),
             None => self.health.tell(None),
         }
-        if let Some(id) = event {
+        let is_open = |id: &Uuid| self.events.get(*id).is_some_and(|it| is_open(it.state));
+        if let Some(id) = event.filter(is_open) {
             self.move_event(id, EventState::Resolved, Some("healthy again".to_owned()));
         }
+    }
+
+    /// Whether a person can end an event by taking the pace of now as it is: a tool that is slow or
+    /// fails for too long. A breaker that failures opened closes by its own probe.
+    pub(super) fn asks_about_pace(&self, event: &DriftEvent) -> bool {
+        let life = event.tool.as_deref().and_then(|tool| self.tools.get(tool));
+        let performance = life.and_then(|life| life.performance.as_deref());
+        performance.is_some_and(|it| {
+            event.state == EventState::Waiting
+                && it.event == Some(event.drift_id)
+                && !it.health.is_only_down()
+        })
+    }
+
+    /// A person takes the pace of now as it is: it is what calls are held against from now on.
+    pub(super) fn accept_pace(&mut self, event: &DriftEvent) -> String {
+        let now = self.shared.clock.monotonic_micros();
+        let tool = ToolName::from(event.tool.as_deref().unwrap_or_default());
+        let performance = self.performance_of(&tool);
+        performance.event = None;
+        performance.health.accept(now);
+        self.degrade(&tool, None);
+        self.move_event(
+            event.drift_id,
+            EventState::Resolved,
+            Some("accepted by a person".to_owned()),
+        );
+        format!("{tool}: its pace of now is what calls are held against; its breaker is closed")
     }
 
     /// What both planes know of a tool's trouble.
