@@ -11,6 +11,7 @@
 mod advisors;
 mod check;
 mod drift;
+mod failing;
 mod fault;
 mod load;
 mod raw;

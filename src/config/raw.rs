@@ -11,7 +11,7 @@ use super::advisors::raw::Advisors;
 use super::reload::raw::Reload;
 use super::resilience::raw::Resilience;
 use super::sharing::{Rate, RateLimits, Sharing, Sizes};
-use super::{drift::Drift, secret::Secret, webhook::Webhook};
+use super::{drift::Drift, failing::Failing, secret::Secret, webhook::Webhook};
 use crate::control::{self, Adopt, SealPolicy};
 use crate::live::Mode;
 use crate::wire::transport::{server, upstream};
@@ -41,6 +41,8 @@ pub(super) struct Raw {
     pub(super) advisors: Advisors,
     /// What is noticed beside the surface.
     pub(super) drift: Drift,
+    /// What becomes of a reply that Stipula itself cannot judge or record, by what is at stake.
+    pub(super) failing: Failing,
     /// How a changed configuration is put in force.
     pub(super) reload: Reload,
     /// What is done where a peer is slow, fails or cannot be reached.

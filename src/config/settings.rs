@@ -152,6 +152,7 @@ impl Settings {
                 exchanges: limits.exchanges,
                 sessions: proxy.sessions,
                 session_ttl_ms: proxy.session_ttl_ms,
+                failure: raw.failing.build(),
                 shares: BTreeMap::new(),
                 resilience: resilience::path(&raw.resilience),
             },

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::ask::Failed;
 use super::bind::{self, Bond, Bound};
 use super::call::Call;
+use super::failing::surviving;
 use super::judge::{Broken, Finding, Judged, judge};
 use super::mend::{admits, read};
 use super::report::{self, Ended};
@@ -137,6 +138,10 @@ pub(super) async fn decide(call: &mut Call, text: &Bytes, judged: Judged) -> Out
             let told = Ended { verdict: Verdict::Waived, violations: malformed(&why), ..told };
             ended(call, told, Outcome::AsCame)
         }
+        Finding::Undecided(why) => {
+            let violations = vec![violation("undecided", &why)];
+            undecided(call, why, violations, Ended { executed: Executed::Unknown, ..told })
+        }
         Finding::Rejected(rejection) => rejected(call, rejection, told).await,
         Finding::Broken(found) => broken(call, text, found, told).await,
     }
@@ -145,7 +150,7 @@ pub(super) async fn decide(call: &mut Call, text: &Bytes, judged: Judged) -> Out
 /// Tells how it ended. Where a record must name it and there is no room, nothing leaves.
 fn ended(call: &Call, told: Ended, outcome: Outcome) -> Outcome {
     let executed = told.executed;
-    if report::call(call, told) || !call.enforced() {
+    if report::call(call, told) || !withholds(call) {
         return outcome;
     }
     let why = "there is no room to record that this reply breaks its promise".to_owned();
@@ -183,13 +188,32 @@ fn refused(call: &Call, why: Refusal, executed: Executed, told: Ended) -> Refuse
     call.refused(why, executed)
 }
 
+/// Whether what cannot be judged or recorded is withheld.
+fn withholds(call: &Call) -> bool {
+    call.enforced() && call.lane.settings().failure.is_closed(&call.bond)
+}
+
+/// A reply that Stipula itself could not judge: delivered or withheld, by what is at stake.
+fn undecided(call: &Call, why: String, violations: Vec<Violation>, told: Ended) -> Outcome {
+    tracing::error!(peer = call.lane.id().as_str(), why, "a reply could not be judged");
+    if withholds(call) {
+        return Outcome::Refused(refuse(call, Refusal::Undecided(why), told.executed, violations));
+    }
+    ended(call, Ended { verdict: Verdict::Waived, violations, ..told }, Outcome::AsCame)
+}
+
 fn malformed(why: &str) -> Vec<Violation> {
-    vec![Violation {
+    vec![violation("malformed", why)]
+}
+
+/// What is wrong with a reply as a whole.
+fn violation(kind: &str, why: &str) -> Violation {
+    Violation {
         pointer: String::new(),
         schema_pointer: String::new(),
-        kind: "malformed".to_owned(),
+        kind: kind.to_owned(),
         message: why.to_owned(),
-    }]
+    }
 }
 
 async fn rejected(call: &mut Call, rejection: Rejection, told: Ended) -> Outcome {
@@ -288,15 +312,20 @@ async fn broken(call: &mut Call, text: &Bytes, found: Broken, told: Ended) -> Ou
     };
     // A declaration that was never kept is a faulty one, and what cannot be decided is no drift.
     let faulty = !call.bond.tool.kept.load(std::sync::atomic::Ordering::Relaxed);
-    let undecided = violations.iter().all(|violation| violation.kind == "undecided");
+    let too_much = violations.iter().all(|violation| violation.kind == "undecided");
     match call.bond.tool.mode {
         Mode::Observe => return ended(call, waived(found.violations), Outcome::AsCame),
         Mode::Warn => {
             let marked = marked(call, text, &found);
             return ended(call, waived(found.violations), marked);
         }
-        Mode::Enforce if faulty || undecided => {
+        Mode::Enforce if faulty => {
             return ended(call, waived(found.violations), Outcome::AsCame);
+        }
+        Mode::Enforce if too_much => {
+            let why = "it takes more work than a reply may".to_owned();
+            let violations = found.violations;
+            return undecided(call, why, violations.clone(), waived(violations));
         }
         Mode::Enforce => {}
     }
@@ -345,7 +374,7 @@ async fn healed_reply(
     let Waited::Changed(bond) = hold(call, Some(ticket)).await else { return Err(None) };
     call.bond = bond;
     call.told = false;
-    let judged = judge(&call.bond, call.id(), text, call.manner());
+    let judged = surviving(|| judge(&call.bond, call.id(), text, call.manner()));
     let told = Ended {
         held_promise: judged.held_promise,
         structured: judged.structured,
@@ -360,7 +389,10 @@ async fn healed_reply(
             Ok(ended(call, told, Outcome::Altered(mended)))
         }
         Finding::Broken(broken) => Err(Some(broken)),
-        Finding::Interim { .. } | Finding::Rejected(_) | Finding::Malformed(_) => Err(None),
+        Finding::Interim { .. }
+        | Finding::Rejected(_)
+        | Finding::Malformed(_)
+        | Finding::Undecided(_) => Err(None),
     }
 }
 

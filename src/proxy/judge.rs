@@ -33,6 +33,8 @@ pub(super) enum Finding {
     Rejected(Rejection),
     /// No reply to this request.
     Malformed(String),
+    /// Stipula itself could not judge it.
+    Undecided(String),
 }
 
 /// How a reply breaks its promise.

@@ -16,6 +16,7 @@ mod crowd;
 mod degrade;
 mod entry;
 mod events;
+mod failing;
 mod forward;
 mod gateway;
 mod judge;
@@ -39,6 +40,7 @@ mod standing;
 mod tape;
 mod traced;
 
+pub use failing::{Failing, Failure};
 pub use gateway::{Doors, Gateway, Peer, Proxy};
 pub use settings::{Resilience, Routing, Settings};
 pub use share::{Rate, Rates, Share, Sharing, Sizes, ToolShare};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::failing::Failure;
 use super::share::Share;
 use super::stale::StaleRules;
 use crate::domain::health::{BreakerRules, RetryRules};
@@ -58,6 +59,8 @@ pub struct Settings {
     pub resilience: Resilience,
     /// How much of each peer is asked for; the default where one is absent.
     pub shares: BTreeMap<PeerId, Share>,
+    /// What becomes of a reply that cannot be judged or recorded.
+    pub failure: Failure,
 }
 
 impl Settings {
@@ -83,6 +86,7 @@ impl Default for Settings {
             session_ttl_ms: 3_600_000,
             shares: BTreeMap::new(),
             resilience: Resilience::default(),
+            failure: Failure::default(),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::bind::{self, Bound, InForce};
 use super::call::Call;
 use super::degrade::{self, Outcome, refuse, refuse_for};
 use super::events::{Events, Stopped};
+use super::failing::surviving;
 use super::gateway::Proxy;
 use super::judge::{Finding, Judged, judge};
 use super::listing;
@@ -178,12 +179,13 @@ async fn judged(call: &Call, text: &Bytes) -> Judged {
     let _step = call.step(names::VALIDATE);
     let settings = call.lane.settings();
     let judged = if text.len() <= settings.offload_bytes {
-        judge(&call.bond, call.id(), text, call.manner())
+        surviving(|| judge(&call.bond, call.id(), text, call.manner()))
     } else {
         let (bond, id, text) = (call.bond.clone(), call.id().to_owned(), text.clone());
         let manner = call.manner();
-        let judged = tokio::task::spawn_blocking(move || judge(&bond, &id, &text, manner)).await;
-        let failed = |_| Judged::plain(Finding::Malformed("it could not be judged".into()));
+        let judging = move || surviving(|| judge(&bond, &id, &text, manner));
+        let judged = tokio::task::spawn_blocking(judging).await;
+        let failed = |_| Judged::plain(Finding::Undecided("its judge was not run".into()));
         judged.unwrap_or_else(failed)
     };
     if let Some(state) = &judged.next_round {

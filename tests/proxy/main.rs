@@ -7,3 +7,4 @@ mod heals;
 mod replies;
 mod rig;
 mod rounds;
+mod undecided;

@@ -243,9 +243,9 @@ async fn a_stream_that_ends_without_a_reply_gets_an_error_with_the_id() {
 }
 
 #[tokio::test]
-async fn nothing_is_waived_that_no_record_can_name() {
+async fn nothing_is_waived_that_no_record_can_name_on_a_tool_that_may_write() {
     let body = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[]}}"#;
-    let never_kept = || ToolBinding { kept: false.into(), ..tool() };
+    let never_kept = || ToolBinding { kept: false.into(), read_only: false, ..tool() };
     let rig = Rig::new(Some(bound(never_kept())), move |_| Answer::json(body)).await;
     assert_eq!(&rig.post(CALL).await.text[..], body.as_bytes());
     rig.fill_the_reserved_lane();

@@ -442,10 +442,15 @@ pub(crate) fn routine(source: Value) -> Option<Arc<CompiledRoutine>> {
 }
 
 pub(crate) fn bound(tool: ToolBinding) -> Binding {
+    bound_as(tool, definition())
+}
+
+/// The same under another definition.
+pub(crate) fn bound_as(tool: ToolBinding, definition: Value) -> Binding {
     let surface = Surface {
         server_name: Some("flights".to_owned()),
         capabilities: json!({}),
-        tools: vec![Tool::from_definition(definition()).unwrap()],
+        tools: vec![Tool::from_definition(definition).unwrap()],
     };
     let (contract, _) = first_version(FirstVersion {
         id: uuid::Uuid::nil(),

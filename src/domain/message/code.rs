@@ -27,6 +27,8 @@ pub enum Code {
     Deadline,
     /// -32603: Stipula itself has no room.
     Overloaded,
+    /// -32603: Stipula itself could not judge the reply.
+    Undecided,
     /// -32600 under HTTP 413: more than the limit.
     TooLarge,
     /// -32700: not one strict JSON text.
@@ -41,7 +43,7 @@ pub enum Code {
 
 impl Code {
     /// Every code: ours in the order of their JSON-RPC numbers, then those that the protocol names.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Policy,
         Self::ReplyBroken,
         Self::ContractInvalid,
@@ -52,6 +54,7 @@ impl Code {
         Self::RateLimited,
         Self::Deadline,
         Self::Overloaded,
+        Self::Undecided,
         Self::TooLarge,
         Self::NotJson,
         Self::NotAMessage,
@@ -72,7 +75,7 @@ impl Code {
             Self::Waiting => -31007,
             Self::RateLimited => -31008,
             Self::Deadline => -31009,
-            Self::Overloaded => -32603,
+            Self::Overloaded | Self::Undecided => -32603,
             Self::TooLarge | Self::NotAMessage => -32600,
             Self::NotJson => -32700,
             Self::HeaderMismatch => -32020,
@@ -94,6 +97,7 @@ impl Code {
             Self::RateLimited => "STP-RATE-LIMITED",
             Self::Deadline => "STP-DEADLINE",
             Self::Overloaded => "STP-OVERLOADED",
+            Self::Undecided => "STP-UNDECIDED",
             Self::TooLarge => "STP-TOO-LARGE",
             Self::NotJson => "STP-NOT-JSON",
             Self::NotAMessage => "STP-NOT-A-MESSAGE",

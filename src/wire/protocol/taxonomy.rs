@@ -135,6 +135,7 @@ const fn told(code: Code) -> (Blame, Retry, u16, u16, Grpc) {
         Code::RateLimited => (Caller, Later, 200, 429, Grpc::ResourceExhausted),
         Code::Deadline => (Peer, AsTold, 200, 504, Grpc::DeadlineExceeded),
         Code::Overloaded => (Ours, Later, 200, 503, Grpc::Unavailable),
+        Code::Undecided => (Ours, Never, 200, 500, Grpc::Internal),
         Code::TooLarge => (Caller, Never, 413, 413, Grpc::ResourceExhausted),
         Code::NotJson | Code::NotAMessage | Code::HeaderMismatch => {
             (Caller, Never, 400, 400, Grpc::InvalidArgument)
@@ -177,6 +178,10 @@ const fn explained(code: Code) -> (&'static str, &'static str) {
         Code::Overloaded => (
             "Stipula has no room for this exchange.",
             "Wait for `retry_after_ms`; raise the limit that `stipula_limits_total` names.",
+        ),
+        Code::Undecided => (
+            "Stipula itself could not judge the reply, and withheld it (`failing`).",
+            "The call ran, do not repeat a write; the log tells why, please report it.",
         ),
         Code::TooLarge => (
             "The request, or one argument of it, is larger than the limit.",

@@ -66,6 +66,9 @@ pub enum Refusal {
     /// Stipula itself has no room.
     #[error("{0}")]
     Overloaded(String),
+    /// Stipula itself could not judge the reply.
+    #[error("the reply could not be judged and was withheld: {0}")]
+    Undecided(String),
     /// A part of the request is larger than its own limit.
     #[error("expected {what} of at most {limit}, got {came}")]
     PartTooLarge {
@@ -96,6 +99,7 @@ impl Refusal {
             Self::RateLimited(_) => Code::RateLimited,
             Self::Deadline { .. } => Code::Deadline,
             Self::Overloaded(_) => Code::Overloaded,
+            Self::Undecided(_) => Code::Undecided,
         }
     }
 
