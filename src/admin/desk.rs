@@ -11,6 +11,7 @@ use serde_json::json;
 use tower::service_fn;
 
 use super::life::{Life, Standing};
+use super::ready::Readiness;
 use super::token::Token;
 use crate::control::{Handle, HandleError, Status};
 use crate::domain::message::{Digest, PeerId};
@@ -146,8 +147,7 @@ impl Desk {
         let is_question = request.method() == Method::GET || request.method() == Method::HEAD;
         match parts.as_slice() {
             ["healthz"] => Ok(text("ok\n", StatusCode::OK)),
-            ["readyz"] if self.is_ready() => Ok(text("ready\n", StatusCode::OK)),
-            ["readyz"] => Ok(text("not ready\n", StatusCode::SERVICE_UNAVAILABLE)),
+            ["readyz"] => Ok(self.readiness()),
             ["metrics"] => Ok(metrics(&self.0.metrics)),
             ["api", "v1", route @ ..] if is_question => {
                 if !facts.remote.ip().to_canonical().is_loopback() {
@@ -250,10 +250,14 @@ impl Desk {
         Ok(json_of(&json!({ "done": done })))
     }
 
-    /// Every peer that the control plane knows is in force.
-    fn is_ready(&self) -> bool {
-        let bound = &self.0.switchboard.load().peers;
-        self.0.control.status().peers.iter().all(|peer| bound.contains_key(&peer.peer))
+    fn readiness(&self) -> Response<Body> {
+        let Doors { control, switchboard, life, .. } = &*self.0;
+        let readiness = Readiness::of(control, &switchboard.load(), life);
+        let mut answer = json_of(&readiness);
+        if !readiness.ready {
+            *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        answer
     }
 
     fn authorise(&self, request: &Request<Body>) -> Result<(), Refusal> {

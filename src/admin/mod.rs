@@ -10,6 +10,7 @@
 
 mod desk;
 mod life;
+mod ready;
 mod token;
 
 use std::net::SocketAddr;

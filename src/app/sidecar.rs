@@ -31,6 +31,9 @@ const ORDINARY_LANE: usize = 65_536;
 /// Waivers, refusals and held calls that wait; where even this is full the reply is refused.
 const RESERVED_LANE: usize = 8_192;
 
+/// How long before what is in flight is cut, streams that owe a reply say that it will not come.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// Why the sidecar does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -106,6 +109,7 @@ pub struct Sidecar {
     stop: oneshot::Sender<()>,
     control: std::thread::JoinHandle<()>,
     life: admin::Life,
+    gateway: Arc<Gateway>,
     _upkeep: Upkeep,
 }
 
@@ -157,16 +161,14 @@ impl Sidecar {
             },
         );
         let (handle, control, stop) = turning(control, &switchboard, ordinary, reserved)?;
-        let token = match extras.token {
-            Some(token) => token,
-            None => admin::Token::of(&settings.store.dir, settings.keep_state)?,
-        };
+        let known = || admin::Token::of(&settings.store.dir, settings.keep_state);
+        let token = extras.token.map_or_else(known, Ok)?;
         let rooms = Rooms {
             clock,
             metrics,
             endpoints,
             switchboard: Arc::clone(&switchboard),
-            gateway,
+            gateway: Arc::clone(&gateway),
             handle: handle.clone(),
             pressure,
             memory,
@@ -184,6 +186,7 @@ impl Sidecar {
             stop,
             control,
             life,
+            gateway,
             _upkeep: upkeep,
         })
     }
@@ -200,10 +203,18 @@ impl Sidecar {
         &self.life
     }
 
-    /// Stops: no new exchanges, those in flight end within the span, then evidence is flushed.
-    /// Returns how many connections were cut.
+    /// Stops: it is not ready any more, no new exchanges, those in flight end within the span, then
+    /// evidence is flushed. Streams are told. Returns how many connections were cut.
     pub async fn stop(self, within: Duration) -> u64 {
+        self.life.leave();
+        self.gateway.leave();
+        let gateway = Arc::clone(&self.gateway);
+        let last_words = tokio::spawn(async move {
+            tokio::time::sleep(within.saturating_sub(LAST_WORDS)).await;
+            gateway.last_words();
+        });
         let cut = self.data.drain(within).await;
+        last_words.abort();
         self.tracer.shutdown().await;
         self.doors.drain(Duration::from_millis(200)).await;
         // The control thread may have ended already; then there is nobody to tell.

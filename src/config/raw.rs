@@ -7,11 +7,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::advisors::raw::Advisors;
-use super::reload::raw::Reload;
-use super::resilience::raw::Resilience;
 use super::sharing::{Rate, RateLimits, Sharing, Sizes};
-use super::{drift::Drift, failing::Failing, secret::Secret, webhook::Webhook};
+use super::{advisors::raw::Advisors, drift::Drift, failing::Failing, reload::raw::Reload};
+use super::{resilience::raw::Resilience, secret::Secret, webhook::Webhook};
 use crate::control::{self, Adopt, SealPolicy};
 use crate::live::Mode;
 use crate::wire::transport::{server, upstream};

@@ -105,6 +105,12 @@ impl Handle {
             .collect()
     }
 
+    /// Why evidence cannot be written, as the last write showed.
+    #[must_use]
+    pub fn ledger_fault(&self) -> Option<String> {
+        self.scribe.fault()
+    }
+
     /// What waits for a person.
     #[must_use]
     pub fn approvals(&self) -> Vec<ApprovalStatus> {

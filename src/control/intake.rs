@@ -73,6 +73,7 @@ pub struct Control {
     lines: BTreeMap<PeerId, Line>,
     commands: Vec<mpsc::Receiver<Command>>,
     sending: Option<Sending>,
+    scribe: Scribe,
 }
 
 impl Control {
@@ -124,7 +125,7 @@ impl Control {
             actors.push(actor);
             inlets.push(commands);
         }
-        Ok((Self { parts, peers: actors, lines, commands: inlets, sending }, bindings))
+        Ok((Self { parts, peers: actors, lines, commands: inlets, sending, scribe }, bindings))
     }
 
     /// Starts the actors on the current runtime. They end, and write what they know, when the lanes
@@ -135,11 +136,6 @@ impl Control {
         ordinary: mpsc::Receiver<Observation>,
         reserved: mpsc::Receiver<Observation>,
     ) -> (Handle, Running) {
-        let scribe = Scribe::new(
-            Arc::clone(&self.parts.store),
-            Arc::clone(&self.parts.clock),
-            Arc::clone(&self.parts.dice),
-        );
         let mut inboxes = BTreeMap::new();
         let mut actors = JoinSet::new();
         for (peer, commands) in self.peers.into_iter().zip(self.commands) {
@@ -156,7 +152,7 @@ impl Control {
         let intake = tokio::spawn(hand_on(inboxes, ordinary, reserved, behind, metrics));
         let handle = Handle {
             lines: Arc::new(self.lines),
-            scribe,
+            scribe: self.scribe,
             lag: lag.clone(),
             advisors: self.parts.advisors,
         };

@@ -14,11 +14,16 @@ pub(super) struct Scribe {
     dice: Arc<dyn Dice>,
     /// Records that may wait. Filled by [`Scribe::later`], emptied by [`Scribe::flush`].
     waiting: Arc<Mutex<Vec<Record>>>,
+    /// Why the last write failed; `None` where it did not.
+    fault: Arc<Mutex<Option<String>>>,
 }
+
+/// Records that wait for a store that cannot be written; more are lost, and that was told.
+const MOST_WAITING: usize = 10_000;
 
 impl Scribe {
     pub(super) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, dice: Arc<dyn Dice>) -> Self {
-        Self { store, clock, dice, waiting: Arc::default() }
+        Self { store, clock, dice, waiting: Arc::default(), fault: Arc::default() }
     }
 
     /// A record made now.
@@ -47,14 +52,17 @@ impl Scribe {
         if batch.is_empty() {
             return Ok(());
         }
-        self.off_task(move |store| store.append(&batch, Durability::Batched)).await
+        self.written(batch, |store, batch| store.append(batch, Durability::Batched)).await
     }
 
     /// Writes records at once and returns when they are on disk, with what waited before them.
     pub(super) async fn now(&self, records: Vec<Record>) -> Result<(), StoreError> {
-        let mut batch = self.take();
-        batch.extend(records);
-        self.off_task(move |store| store.append(&batch, Durability::Synced)).await
+        self.written(self.take(), move |store, before| {
+            let mut batch = before.to_vec();
+            batch.extend(records);
+            store.append(&batch, Durability::Synced)
+        })
+        .await
     }
 
     /// Seals, or moves a head: returns when it is on disk.
@@ -64,11 +72,11 @@ impl Scribe {
         expected_head: Option<Digest>,
         records: Vec<Record>,
     ) -> Result<(), StoreError> {
-        let (peer, before) = (peer.clone(), self.take());
+        let peer = peer.clone();
         // One way to the disk and back for both: a heal waits for it.
-        self.off_task(move |store| {
+        self.written(self.take(), move |store, before| {
             if !before.is_empty() {
-                store.append(&before, Durability::Batched)?;
+                store.append(before, Durability::Batched)?;
             }
             store.seal(&peer, expected_head, &records)
         })
@@ -79,6 +87,38 @@ impl Scribe {
     pub(super) async fn tail(&self, limit: usize) -> Result<Vec<Record>, StoreError> {
         self.flush().await?;
         self.off_task(move |store| store.tail(limit)).await
+    }
+
+    /// Why the last write failed.
+    pub(super) fn fault(&self) -> Option<String> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Writes, with what waited before it; that waits on where the system refused.
+    async fn written(
+        &self,
+        before: Vec<Record>,
+        write: impl FnOnce(&dyn Store, &[Record]) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let done = self
+            .off_task(move |store| {
+                let done = write(store, &before);
+                Ok((done, before))
+            })
+            .await;
+        let (done, before) = done?;
+        let refused = match &done {
+            Err(error @ StoreError::Io { source, .. }) => Some(format!("{error}: {source}")),
+            Ok(()) | Err(_) => None,
+        };
+        if refused.is_some() {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let since = std::mem::replace(&mut *waiting, before);
+            waiting.extend(since);
+            waiting.truncate(MOST_WAITING);
+        }
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = refused;
+        done
     }
 
     fn take(&self) -> Vec<Record> {

@@ -28,6 +28,8 @@ pub(super) enum Stopped {
     TooLarge,
     /// The call's deadline has passed.
     TimedOut,
+    /// The sidecar is about to end.
+    Leaving,
 }
 
 impl Events {
@@ -79,7 +81,7 @@ pub(super) fn through(
                     None => event.raw,
                 },
                 Err(Stopped::Ended) => return,
-                Err(Stopped::Broken | Stopped::TooLarge | Stopped::TimedOut) => {
+                Err(Stopped::Broken | Stopped::TooLarge | Stopped::TimedOut | Stopped::Leaving) => {
                     return sender.fail().await;
                 }
             };

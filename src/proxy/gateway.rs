@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
+use tokio_util::sync::CancellationToken;
 
 use super::crowd::Crowd;
 use super::plan::{Plan, Seat, Ways};
@@ -67,6 +68,10 @@ pub struct Gateway {
     pub(super) rounds: Rounds,
     pub(super) shelf: Shelf,
     pub(super) places: Places,
+    /// The sidecar is told to stop: streams that nobody waits to see the end of, end.
+    pub(super) leaving: CancellationToken,
+    /// What is in flight is about to be cut: streams that owe a reply say so.
+    pub(super) cutting: CancellationToken,
     started: u64,
     called: AtomicBool,
 }
@@ -116,6 +121,8 @@ impl Gateway {
             shelf: Shelf::default(),
             started: doors.clock.monotonic_micros(),
             places: Places::new(settings.exchanges),
+            leaving: CancellationToken::new(),
+            cutting: CancellationToken::new(),
             called: AtomicBool::new(false),
             plan: ArcSwap::from_pointee(Plan {
                 seats: peers.into_iter().map(seat).collect(),
@@ -150,6 +157,17 @@ impl Gateway {
         self.budget.resize(before.settings.held_bytes, settings.held_bytes);
         let seats = peers.into_iter().map(seat).collect();
         self.plan.store(Arc::new(Plan { seats, settings }));
+    }
+
+    /// The sidecar is told to stop: streams that have no last reply (notifications, subscriptions) end as
+    /// streams end, so that whoever reads them comes back elsewhere.
+    pub fn leave(&self) {
+        self.leaving.cancel();
+    }
+
+    /// What is still in flight is about to be cut: streams that owe a reply end with an error instead.
+    pub fn last_words(&self) {
+        self.cutting.cancel();
     }
 
     /// Tells the time to the first answered call, once.

@@ -39,7 +39,7 @@ pub(super) async fn stream(arrival: Arrival) -> Response<Body> {
     match sent {
         Ok(response) => {
             answered(place, &response);
-            watched(&lane, response)
+            watched(&lane, response, listens)
         }
         Err(_) => release::plain(StatusCode::BAD_GATEWAY, "the peer cannot be reached\n"),
     }
@@ -53,6 +53,7 @@ pub(super) async fn message(
     again: bool,
 ) -> Response<Body> {
     let Exchange { lane, parts, text, permit, .. } = exchange;
+    let listens = envelope.is_some_and(|envelope| envelope.method == Method::Listen);
     // A peer waits for answers, and notifications ask for none.
     let asks = envelope.is_none_or(|envelope| envelope.shape == Shape::Request);
     let place = if asks {
@@ -71,7 +72,7 @@ pub(super) async fn message(
     match sent {
         Ok(response) => {
             answered(place, &response);
-            watched(&lane, response)
+            watched(&lane, response, listens)
         }
         Err(error) => unreachable(envelope, &error),
     }
@@ -104,8 +105,9 @@ pub(super) fn executed(sent: Sent) -> Executed {
     }
 }
 
-/// Lets a response through, and hears a stream say that the peer's tools changed.
-fn watched(lane: &Lane, response: Response<Body>) -> Response<Body> {
+/// Lets a response through, and hears a stream say that the peer's tools changed. One that only
+/// `listens` owes nobody a reply: it ends when the sidecar leaves.
+fn watched(lane: &Lane, response: Response<Body>, listens: bool) -> Response<Body> {
     if !is_event_stream(response.headers()) {
         return response;
     }
@@ -114,10 +116,13 @@ fn watched(lane: &Lane, response: Response<Body>) -> Response<Body> {
     let lane = lane.clone();
     tokio::spawn(async move {
         let mut ear = Ear::default();
+        let leaving = lane.gateway().leaving.clone();
+        let mut left = std::pin::pin!(leaving.cancelled());
         loop {
             let next = tokio::select! {
                 next = body.next_data() => next,
                 () = sender.closed() => return,
+                () = left.as_mut(), if listens => return,
             };
             match next {
                 Ok(Some(data)) => {

@@ -107,6 +107,10 @@ pub(super) fn stopped(call: &Call, stopped: &Stopped) -> (Refusal, Option<Fault>
         }
         Stopped::TooLarge => (malformed("an event is longer than the limit"), None),
         Stopped::TimedOut => (late(call), Some(Fault::TimedOut)),
+        Stopped::Leaving => {
+            let why = "the sidecar is stopping and the reply has not come";
+            (Refusal::Overloaded(why.to_owned()), None)
+        }
     }
 }
 

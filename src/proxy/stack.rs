@@ -106,7 +106,7 @@ async fn batch(exchange: Exchange, all: &[Envelope], seen: &InForce) -> Response
     let concerned = all.iter().any(|envelope| match envelope.method {
         Method::ToolsCall => !matches!(seen.tool(envelope.name.as_deref()), Bound::Free),
         Method::ToolsList => lists,
-        Method::Initialize | Method::Discover | Method::Other => false,
+        Method::Initialize | Method::Discover | Method::Listen | Method::Other => false,
     });
     if concerned {
         let why = "a batch may not hold requests under contract; send them one by one".to_owned();
@@ -206,7 +206,11 @@ async fn streamed(call: Call, events: Events, sender: BodySender) {
 async fn relayed(mut call: Call, mut events: Events, sender: &BodySender) {
     let mut done = false;
     loop {
-        let event = match resilience::next(&call, &mut events).await {
+        let next = tokio::select! {
+            next = resilience::next(&call, &mut events) => next,
+            () = call.lane.gateway().cutting.cancelled() => Err(Stopped::Leaving),
+        };
+        let event = match next {
             Ok(event) => event,
             Err(_) if done => return,
             Err(stopped) => return unanswered(&mut call, &events, &stopped, sender).await,
@@ -301,7 +305,8 @@ fn refusal_event(call: &Call, event: &Event, refused: &Refused) -> Bytes {
 /// A stream that stopped before its reply. Some clients wait for ever on one, so it ends with an
 /// error; one that its reader can resume ends as it did.
 async fn unanswered(call: &mut Call, events: &Events, stopped: &Stopped, sender: &BodySender) {
-    let resumed = events.resumable && matches!(stopped, Stopped::Ended | Stopped::Broken);
+    let ends = matches!(stopped, Stopped::Ended | Stopped::Broken | Stopped::Leaving);
+    let resumed = events.resumable && ends;
     if resumed {
         return resilience::ended(call, None);
     }

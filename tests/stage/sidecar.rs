@@ -48,12 +48,32 @@ impl Sidecar {
         Self::start_from(state, &text).await
     }
 
+    /// That survives a write which the system refuses for its length ([`Sidecar::longest_file`]).
+    pub(crate) async fn start_stubborn(peer: &Peer, state: &Path) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ && exec \"$0\" \"$@\""]).arg(binary());
+        Self::start_as(command, peer, state, &[], &[]).await
+    }
+
+    /// Lets no file of it grow beyond this, as on a disk that is full; `None` for no bound.
+    pub(crate) fn longest_file(&self, bytes: Option<u64>) {
+        let maximum = getrlimit(Resource::Fsize).maximum;
+        prlimit(Some(self.pid()), Resource::Fsize, Rlimit { current: bytes, maximum }).unwrap();
+    }
+
     /// With nothing but this file of configuration.
     pub(crate) async fn start_from(state: &Path, text: &str) -> Self {
         let file = state.join("stipula.yaml");
         std::fs::write(&file, text).unwrap();
         let mut command = Command::new(binary());
         command.arg("run").arg("--config").arg(file);
+        Self::run(command, state, &[], &[]).await
+    }
+
+    /// In front of whatever is at this URL.
+    pub(crate) async fn start_at(url: &str, state: &Path) -> Self {
+        let mut command = Command::new(binary());
+        command.args(["run", "--peer", &format!("{PEER}={url}")]);
         Self::run(command, state, &[], &[]).await
     }
 
@@ -242,8 +262,13 @@ impl Sidecar {
     }
 
     /// Asks it to stop, and waits until it has.
-    pub(crate) async fn stop(mut self) {
-        kill_process(self.pid(), Signal::TERM).unwrap();
+    pub(crate) async fn stop(self) {
+        self.signal(Signal::TERM);
+        self.ended().await;
+    }
+
+    /// Waits until it has stopped as it should.
+    pub(crate) async fn ended(mut self) {
         let ended = soon("the end of the sidecar", self.child.wait()).await.unwrap();
         assert!(ended.success(), "{ended}");
     }

@@ -41,6 +41,8 @@ pub enum Method {
     Initialize,
     /// `server/discover` (modern)
     Discover,
+    /// `subscriptions/listen` (modern): a stream that owes no reply.
+    Listen,
     /// Anything else, and messages without a method.
     Other,
 }
@@ -120,6 +122,7 @@ impl Envelope {
             Some("tools/list") => Method::ToolsList,
             Some("initialize") => Method::Initialize,
             Some("server/discover") => Method::Discover,
+            Some("subscriptions/listen") => Method::Listen,
             _ => Method::Other,
         };
         let id_fits = id.is_some_and(|id| matches!(id.kind(), Kind::String | Kind::Number));
