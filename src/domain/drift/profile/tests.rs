@@ -16,7 +16,7 @@ impl Dice {
 
 fn price(dice: &mut Dice, factor: f64) -> Value {
     let cents = (dice.next() * 40_000.0).round() + 1_000.0;
-    json!({ "price": cents / 100.0 * factor, "currency": "EUR" })
+    json!({ "price": (cents * factor).round() / 100.0, "currency": "EUR" })
 }
 
 /// Plays calls until the profile drops; how many it took.
@@ -61,4 +61,63 @@ fn nothing_is_compared_before_enough_replies() {
     assert!(played(&mut profile, &mut dice, 40, 1.0).is_none());
     assert!(played(&mut profile, &mut dice, 50, 100.0).is_none());
     assert!(!profile.is_learnt());
+}
+
+#[test]
+fn one_odd_session_and_what_grows_are_no_change() {
+    let (mut profile, mut dice) = (Profile::new(ProfileSettings::default()), Dice(11));
+    assert!(played(&mut profile, &mut dice, 500, 1.0).is_none());
+    assert!(played(&mut profile, &mut dice, 10, 1_000.0).is_none(), "a batch alone is no change");
+    assert!(played(&mut profile, &mut dice, 200, 1.0).is_none());
+    // A year of prices that rise, and fifty times what they were at its end.
+    let mut factor = 1.0;
+    for call in 0..40_000 {
+        factor *= 1.000_1;
+        let dropped = played(&mut profile, &mut dice, 1, factor);
+        assert!(dropped.is_none(), "{call}: {dropped:?}");
+    }
+    assert!(factor > 50.0);
+}
+
+#[test]
+fn what_the_caller_gave_says_nothing_of_the_peer() {
+    let (mut profile, mut dice) = (Profile::new(ProfileSettings::default()), Dice(13));
+    let mut asked = |profile: &mut Profile, limit: u64| {
+        let arguments = json!({ "limit": limit, "seed": dice.next() });
+        let reply = json!({ "limit": limit, "made": dice.next() });
+        let at = UnixMillis(1_800_000_000_000 + profile.taken() * 1_000);
+        profile.take(reply.to_string().as_bytes(), &reply, &arguments, at);
+        profile.look().is_some_and(|look| !look.findings.is_empty())
+    };
+    assert!((0..400).all(|call| !asked(&mut profile, 10 + call % 3)));
+    assert!((0..100).all(|call| !asked(&mut profile, 90_000 + call % 3)));
+}
+
+#[test]
+fn texts_are_told_apart_by_how_they_are_written() {
+    use super::words::{Class, read};
+    for (text, class) in [
+        ("2026-11-21T10:00:00Z", Class::Utc),
+        ("2026-11-21T10:00:00+02:00", Class::Offset),
+        ("2026-11-21 10:00", Class::Local),
+        ("2026-11-21", Class::Day),
+        ("21.11.2026", Class::Dotted),
+        ("11/21/2026", Class::Slashed),
+        ("4711", Class::Whole),
+        ("1,234.56", Class::Point),
+        ("1.234,56", Class::Comma),
+        ("12.50 EUR", Class::Measure),
+        ("https://example.com/1", Class::Url),
+        ("c0ffee12", Class::Code),
+        ("open", Class::Word),
+        ("It does not start.", Class::Prose),
+    ] {
+        assert_eq!(read(text).class, class, "{text}");
+    }
+    let moment = |text| read(text).moment.unwrap();
+    assert_eq!(moment("1970-01-02T00:00:00Z"), 86_400_000.0);
+    assert_eq!(moment("2026-11-21T10:00:00+02:00"), moment("2026-11-21T08:00:00Z"));
+    assert_eq!(read("1,234.56").number, Some(1_234.56));
+    assert_eq!(read("-1.234,56").number, Some(-1_234.56));
+    assert_eq!(read("12.50 EUR").number, Some(12.5));
 }
