@@ -49,10 +49,12 @@ struct House {
 }
 
 impl House {
-    /// Another configuration each time.
+    /// Another configuration each time. What replies mean is not watched: theirs is made up, and a tool that
+    /// waits for a person would meet nothing of all this.
     fn text(&self, turn: u64) -> String {
         format!(
             "proxy: {{ heal_wait_ms: {} }}\nreload: {{ watch: false }}\n\
+             drift: {{ semantic: {{ on: false }} }}\n\
              resilience: {{ breaker: {{ open_ms: 100, longest_ms: 200 }} }}\npeers:\n  flights:\n    \
              url: \"http://{}/mcp\"\n    replay: {{ live: off }}\n",
             200 + turn % 2 * 100,

@@ -255,7 +255,7 @@ impl Book {
             let structured = &result["structuredContent"];
             let own = structured["id"] == json!(id.to_string())
                 && structured["pad"] == json!(pad(id))
-                && structured.get("total").is_none_or(|total| *total == json!(id % 1_000));
+                && structured.get("total").is_none_or(|total| *total == json!(roll(0, id) % 1_000));
             if !own {
                 self.torn.push(format!("{id}: {message}"));
                 return;

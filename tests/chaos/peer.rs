@@ -220,7 +220,8 @@ impl Peer {
             return Ok(whole("application/json", text.to_string()));
         }
         *self.runs.lock().unwrap().entry(id).or_default() += 1;
-        let structured = json!({ "id": id.to_string(), "pad": pad(id), "total": id % 1_000 });
+        let structured =
+            json!({ "id": id.to_string(), "pad": pad(id), "total": roll(0, id) % 1_000 });
         let result = json!({ "content": [], "structuredContent": structured });
         let reply = told(&message["id"], &result);
         let progress = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}"#;
