@@ -5,7 +5,7 @@ mod stage;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use stage::{Agent, Peer, Sidecar, soon, text_of};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Requests in flight when the sidecar is told to stop, each with an answer of this many bytes.
 const IN_FLIGHT: usize = 50;
