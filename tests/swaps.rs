@@ -7,13 +7,14 @@ mod rig;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use stipula::live::{Binding, ToolBinding};
 use stipula::proxy::Settings;
+use tokio::time::Instant;
 
-use rig::{Answer, Asked, Rig, bound, peer, routine, soon, tool};
+use rig::{Agent, Answer, Asked, Rig, bound, peer, routine, soon, tool};
 
 /// Windows come in rounds, and each round has its own ratio: what else the machine does in one of them
 /// says nothing about the others.
@@ -106,6 +107,28 @@ async fn ten_thousand_swaps_fail_tear_and_hold_up_nothing() {
     assert!(ratio <= MOST, "p99 while swapping is {ratio:.2} times that without");
 }
 
+/// Calls one after another until the windows are over, and holds each answer to be its own.
+async fn calls(caller: Agent, window: Arc<Window>, agent: u64) -> Vec<Timed> {
+    let (mut line, mut times) = (caller.connected().await, Vec::<Timed>::new());
+    let mut number = agent * 1_000_000;
+    while !window.over.load(Ordering::Relaxed) {
+        number += 1;
+        let call = json!({ "jsonrpc": "2.0", "id": number, "method": "tools/call",
+            "params": { "name": "search", "arguments": { "q": number.to_string() } } });
+        let (text, before, began) = (call.to_string(), window.now(), Instant::now());
+        let told = soon(line.post(&text)).await;
+        let (took, message) = (began.elapsed(), told.json());
+        let expected = json!({ "price": number });
+        assert_eq!(message["id"], number, "{message}");
+        assert_eq!(message["result"]["structuredContent"], expected, "{message}");
+        assert_ne!(message["result"]["isError"], json!(true), "{message}");
+        if before == window.now() {
+            times.push((before.0, before.1, took));
+        }
+    }
+    times
+}
+
 /// Swaps under load, holds every exchange to be whole, and tells how p99 changes by it.
 async fn measured() -> f64 {
     let faces = faces();
@@ -114,26 +137,7 @@ async fn measured() -> f64 {
     let calling: Vec<_> = (0..AGENTS)
         .map(|agent| {
             let (caller, window) = (rig.caller(), Arc::clone(&window));
-            tokio::spawn(async move {
-                let (mut line, mut times) = (caller.connected().await, Vec::<Timed>::new());
-                let mut number = agent * 1_000_000;
-                while !window.over.load(Ordering::Relaxed) {
-                    number += 1;
-                    let call = json!({ "jsonrpc": "2.0", "id": number, "method": "tools/call",
-                        "params": { "name": "search", "arguments": { "q": number.to_string() } } });
-                    let (text, before, began) = (call.to_string(), window.now(), Instant::now());
-                    let told = soon(line.post(&text)).await;
-                    let (took, message) = (began.elapsed(), told.json());
-                    let expected = json!({ "price": number });
-                    assert_eq!(message["id"], number, "{message}");
-                    assert_eq!(message["result"]["structuredContent"], expected, "{message}");
-                    assert_ne!(message["result"]["isError"], json!(true), "{message}");
-                    if before == window.now() {
-                        times.push((before.0, before.1, took));
-                    }
-                }
-                times
-            })
+            tokio::spawn(calls(caller, window, agent))
         })
         .collect();
     let mut swaps = 0_u64;
