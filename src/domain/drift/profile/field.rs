@@ -4,9 +4,17 @@ use std::collections::BTreeMap;
 
 use super::chart::{Chart, Moved, Sort};
 use super::feature::{Among, CHOICES, Trait};
+use crate::domain::drift::words::words;
 
 /// The logarithmic distance of moments that belong to the call: within about three hours.
 const RECENT: f64 = 3.7;
+/// Share of values that are the one before, from which on a field lasts: a counter, a version, a state.
+/// Its next value is nothing but news.
+const LASTS: f64 = 0.9;
+/// Batches for which a choice that was never seen before is news.
+const NEWS: u32 = 12;
+/// Words of fields that say what others are measured in: these are told apart however long they last.
+const MEASURES: [&str; 7] = ["unit", "currency", "scale", "uom", "timezone", "zone", "encoding"];
 /// Calls after which the usual size of a field's numbers is known.
 const SIZED: u32 = 10;
 
@@ -26,8 +34,12 @@ pub(super) struct Field {
     call: BTreeMap<Trait, Mean>,
     /// How many of those there were in this call.
     seen: [u32; 3],
-    /// The choices that were seen, as digests.
-    choices: Vec<u64>,
+    /// The choices that were seen, as digests, with the batch that a later one came in.
+    choices: Vec<(u64, Option<u32>)>,
+    /// Batches since the reference was made, while nothing was out of it.
+    batches: Option<u32>,
+    /// By its name it says what others are measured in.
+    measures: bool,
     /// The value before.
     pub(super) last: Option<u32>,
     /// The thing that the value before was of.
@@ -51,6 +63,8 @@ impl Default for Field {
             call: BTreeMap::new(),
             seen: [0; 3],
             choices: Vec::new(),
+            batches: None,
+            measures: false,
             last: None,
             last_of: None,
             change: 0.0,
@@ -73,6 +87,13 @@ const fn base(among: Among) -> Option<usize> {
 }
 
 impl Field {
+    /// The field at a pointer.
+    pub(super) fn at(pointer: &str) -> Self {
+        let name = pointer.rsplit('/').find(|name| *name != "*").unwrap_or_default();
+        let measures = words(name).iter().any(|word| MEASURES.contains(&word.as_str()));
+        Self { measures, ..Self::default() }
+    }
+
     /// Adds a value of this reply to a figure.
     pub(super) fn add(&mut self, figure: Trait, value: f64) {
         let mean = self.call.entry(figure).or_default();
@@ -89,16 +110,22 @@ impl Field {
 
     /// A choice was made: of those that are told apart, or none of them; `None` for what is none.
     pub(super) fn choose(&mut self, choice: Option<u64>) {
-        if let Some(choice) = choice.filter(|choice| !self.choices.contains(choice))
+        let place = |field: &Self| field.choices.iter().position(|it| Some(it.0) == choice);
+        if let Some(choice) = choice.filter(|_| place(self).is_none())
             && self.choices.len() < CHOICES
         {
-            self.choices.push(choice);
+            self.choices.push((choice, self.batches));
         }
-        let known = choice.and_then(|made| self.choices.iter().position(|known| *known == made));
+        let known = place(self);
         for at in 0..self.choices.len() {
             self.add(Trait::Choice(at as u8), f64::from(u8::from(known == Some(at))));
         }
-        self.add(Trait::Novel, f64::from(u8::from(known.is_none())));
+        // One that came lately is new still: the share of all that are new together is what tells.
+        let born = known.map(|at| self.choices[at].1);
+        let old = born.is_some_and(|born| {
+            born.is_none_or(|born| self.batches.is_some_and(|now| now - born >= NEWS))
+        });
+        self.add(Trait::Novel, f64::from(u8::from(!old)));
     }
 
     /// The magnitude of a number on a logarithmic scale; `None` until the usual size is known.
@@ -150,10 +177,19 @@ impl Field {
 
     /// A batch has ended.
     pub(super) fn close(&mut self, learning: bool, disturbed: bool) {
+        if !learning && !disturbed {
+            self.batches = Some(self.batches.map_or(0, |batches| batches + 1));
+        }
         self.charts
             .values_mut()
             .chain(&mut self.bases)
             .for_each(|it| it.close(learning, disturbed));
+    }
+
+    /// Whether its values differ enough among themselves for another one to be more than news.
+    fn differs(&self) -> bool {
+        let lasts = self.charts.get(&Trait::Repeat).is_some_and(|it| it.level() > LASTS);
+        self.measures || !lasts
     }
 
     /// Whether the field is a choice among few.
@@ -163,10 +199,11 @@ impl Field {
 
     /// Figures that are judged now, with what moved in them.
     pub(super) fn look(&self) -> impl Iterator<Item = (Trait, Option<Moved>)> {
-        let choice = self.is_choice();
+        let (choice, differs) = (self.is_choice(), self.differs());
         self.charts.iter().filter_map(move |(figure, chart)| {
             let is_fit = match figure {
-                Trait::Choice(_) | Trait::Novel => choice,
+                Trait::Choice(_) | Trait::Novel => choice && differs,
+                Trait::Mapped => differs,
                 // Codes have no size.
                 Trait::Level | Trait::Ratio => !choice,
                 // What happened long ago may be renewed at any time.

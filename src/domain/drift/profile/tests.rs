@@ -79,6 +79,57 @@ fn one_odd_session_and_what_grows_are_no_change() {
     assert!(factor > 50.0);
 }
 
+/// Plays a reply made anew for each call, and counts how often the profile dropped; it is made anew then.
+fn drops(calls: u64, mut reply: impl FnMut(u64) -> Value) -> u32 {
+    let (mut profile, mut dropped) = (Profile::new(ProfileSettings::default()), 0);
+    for call in 0..calls {
+        let at = UnixMillis(1_800_000_000_000 + call * 1_000);
+        let (reply, arguments) = (reply(call), json!({ "call": call }));
+        if profile.take(reply.to_string().as_bytes(), &reply, &arguments, at)
+            && profile.look().is_some_and(|look| !look.findings.is_empty())
+        {
+            dropped += 1;
+            profile = Profile::new(ProfileSettings::default());
+        }
+    }
+    dropped
+}
+
+#[test]
+fn what_moves_on_in_steps_is_no_choice() {
+    let mut dice = Dice(17);
+    for (what, step) in [("a counter", 60), ("a release", 300), ("a slow counter", 900)] {
+        let alarms = drops(6_000, |call| match what {
+            "a release" => json!({ "version": format!("2.3.{}", call / step) }),
+            _ => json!({ "revision": 3 + call / step }),
+        });
+        assert_eq!(alarms, 0, "{what}");
+    }
+    let mut open = 20_i64;
+    let wanders = drops(6_000, |call| {
+        open += i64::from(call % 40 == 0) * if dice.next() < 0.5 { 1 } else { -1 };
+        json!({ "open": open })
+    });
+    assert_eq!(wanders, 0, "a number that wanders");
+    let state = drops(6_000, |call| {
+        let state = if call % 2_000 < 1_900 { "healthy" } else { "degraded" };
+        json!({ "state": state })
+    });
+    assert_eq!(state, 0, "a state that lasts");
+}
+
+#[test]
+fn a_unit_that_never_changed_and_a_code_among_others_are_choices() {
+    let unit = |call: u64| json!({ "unit": if call < 400 { "celsius" } else { "fahrenheit" } });
+    assert!(drops(450, unit) > 0);
+    let mut dice = Dice(19);
+    let code = |call: u64| {
+        let code = (dice.next() * 4.0).floor() as i64;
+        json!({ "status": if call < 400 { code } else { code + 10 } })
+    };
+    assert!(drops(450, code) > 0);
+}
+
 #[test]
 fn what_the_caller_gave_says_nothing_of_the_peer() {
     let (mut profile, mut dice) = (Profile::new(ProfileSettings::default()), Dice(13));

@@ -73,7 +73,7 @@ impl Walk<'_> {
             if self.fields.len() >= FIELDS {
                 return None;
             }
-            self.fields.insert(at.to_owned(), Field::default());
+            self.fields.insert(at.to_owned(), Field::at(at));
         }
         self.fields.get_mut(at)
     }

@@ -88,7 +88,7 @@ impl Peer {
             self.left = 5 + self.dice.below(40);
         }
         self.left -= 1;
-        let (arguments, reply) = match self.world {
+        let (arguments, mut reply) = match self.world {
             World::Flights => self.flights(),
             World::Invoices => self.invoice(),
             World::Weather => self.weather(),
@@ -97,7 +97,18 @@ impl Peer {
             World::Telemetry => self.readings(),
             World::Payments => self.transactions(),
         };
+        reply["about"] = self.about();
         (UnixMillis(self.at as u64), arguments, reply)
+    }
+
+    /// What lasts and moves on in steps, with every reply: a counter, a release, a state.
+    fn about(&self) -> Value {
+        let state = if self.calls % 1_500 < 1_400 { "healthy" } else { "degraded" };
+        json!({
+            "revision": 3 + self.calls / 80,
+            "release": format!("4.2.{}", self.calls / 700),
+            "state": state,
+        })
     }
 
     /// Between -1 and 1 through the day, highest at this hour.
