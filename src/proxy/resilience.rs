@@ -179,7 +179,10 @@ fn last(
         }
         Err(failed) => failed,
     };
-    if fault.is_some_and(|fault| !fault.was_answered())
+    // A reply that began and broke off was there: what became of it is told.
+    let silent = !matches!(failed.why, Refusal::Malformed(_));
+    if silent
+        && fault.is_some_and(|fault| !fault.was_answered())
         && let Some(raw) = stale::instead(call, failed.executed, fault)?
     {
         return Ok(raw);

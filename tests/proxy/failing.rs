@@ -167,7 +167,7 @@ fn pair() -> Pair {
 
 async fn again(pair: Pair) -> (Rig, Told) {
     let Pair { tool, good, headers, arguments } = pair;
-    let manners = first_then(move || Answer::json(good), || Answer::cut(""));
+    let manners = first_then(move || Answer::json(good), Answer::hung_up);
     let rig = Rig::with(once(), Some(bound(tool)), manners).await;
     rig.post_with(headers[0], &call("7", arguments[0])).await;
     let told = rig.post_with(headers[1], &call("\"x\"", arguments[1])).await;
@@ -227,10 +227,15 @@ async fn l2_nobody_is_given_what_is_not_his_or_no_good_reply() {
     ];
     for (name, pair) in rows {
         let (_, told) = again(pair).await;
-        assert_eq!(error(&told), (json!(-31002), json!("unknown")), "{name}: {:?}", told.json());
+        assert_eq!(error(&told), (json!(-31005), json!("unknown")), "{name}: {:?}", told.json());
     }
+    // One that begins is there, whatever becomes of it.
+    let manners = first_then(|| Answer::json(GOOD), || Answer::cut("{"));
+    let rig = Rig::with(once(), Some(bound(tool())), manners).await;
+    rig.post(CALL).await;
+    assert_eq!(error(&rig.post(CALL).await), (json!(-31002), json!("unknown")));
     // Where no record can name it, it does not leave.
-    let manners = first_then(|| Answer::json(GOOD), || Answer::cut(""));
+    let manners = first_then(|| Answer::json(GOOD), Answer::hung_up);
     let rig = Rig::with(once(), Some(bound(tool())), manners).await;
     rig.post(CALL).await;
     rig.fill_the_reserved_lane();

@@ -98,6 +98,11 @@ impl Answer {
         Self(head.into_bytes(), true)
     }
 
+    /// Nothing: it hangs up.
+    pub(crate) fn hung_up() -> Self {
+        Self(Vec::new(), true)
+    }
+
     /// The same with another status.
     pub(crate) fn status(mut self, status: u16) -> Self {
         self.0.splice(9..12, status.to_string().into_bytes());
@@ -343,7 +348,7 @@ async fn connection(mut socket: TcpStream, state: PeerState) {
     while let Some(asked) = read(&mut socket, &mut held).await {
         state.asked.lock().unwrap().push(asked.clone());
         let Answer(bytes, hang_up) = (state.manners)(&asked);
-        if bytes.is_empty() {
+        if bytes.is_empty() && !hang_up {
             let mut byte = [0];
             if matches!(socket.read(&mut byte).await, Ok(0) | Err(_)) {
                 let _ = state.left.send(());
