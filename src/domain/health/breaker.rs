@@ -29,7 +29,7 @@ impl Default for BreakerRules {
 /// What an attempt was let through with; its end is told with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
-    /// The breaker was closed, for the so-manieth time.
+    /// It was closed; the number says how often it had closed before.
     Flow(u32),
     /// It was half-open: the one probe, by its number.
     Probe(u32),
