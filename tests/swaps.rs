@@ -59,6 +59,7 @@ fn again(face: &Binding) -> Binding {
         changed_offers: face.changed_offers.clone(),
         health: Arc::clone(&face.health),
         deadline: None,
+        unsupported: face.unsupported,
     }
 }
 

@@ -14,6 +14,7 @@ use super::advisor::Panel;
 use super::approvals::Waiting;
 use super::bindings::{RoutineCache, Shown};
 use super::callers::Callers;
+use super::capability::Capabilities;
 use super::chain::Chain;
 use super::events::Events;
 use super::handle::{Answer, Command, PeerView};
@@ -160,6 +161,8 @@ pub(super) struct Peer {
     pub(super) events: Events,
     /// What is known of the callers' access, and of who the peer is.
     pub(super) standings: Standings,
+    /// What it declares and does not do.
+    pub(super) capabilities: Capabilities,
     /// Events that a person was called for, and how.
     pub(super) escalated: BTreeSet<(uuid::Uuid, String)>,
     pub(super) samples: Samples,
@@ -233,6 +236,7 @@ impl Peer {
             tools: BTreeMap::new(),
             events: Events::default(),
             standings: Standings::default(),
+            capabilities: Capabilities::default(),
             escalated: BTreeSet::new(),
             samples: Samples::default(),
             ripe: BTreeSet::new(),
@@ -288,6 +292,7 @@ impl Peer {
         self.end_unasked_meanings();
         self.take_up_performance();
         self.take_up_standings();
+        self.take_up_capabilities();
         if let Some(head) = self.chain.head().cloned() {
             self.shared.peer_metrics.expiry(head.expiry);
             self.look_at_the_key(&head);
@@ -358,6 +363,9 @@ impl Peer {
                 self.note(observation);
             }
             self.look_into_refusals().await;
+            if self.look_into_capabilities().await {
+                self.publish(&switchboard);
+            }
             if let Some(tool) = self.pending.roll_back.take() {
                 self.roll_back_patch(&tool, &switchboard).await;
             }

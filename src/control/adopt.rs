@@ -4,6 +4,7 @@
 use semver::Version;
 
 use super::actor::Peer;
+use super::capability::{ACCEPTED, UNSUPPORTED};
 use super::handle::HandleError;
 use super::policy::IDENTITY;
 use crate::domain::contract::{Contract, Role, Sealed, Surface, left_out};
@@ -31,7 +32,7 @@ impl Peer {
             matches!(state, Some(ToolState::Unhealable { .. } | ToolState::Broken { .. }))
         };
         match &event.tool {
-            None => event.drift_type == DriftType::Policy,
+            None => event.drift_type == DriftType::Policy || event.sensor == UNSUPPORTED,
             Some(tool) => stopped(tool) && !proposed(),
         }
     }
@@ -86,9 +87,10 @@ impl Peer {
             sealed.hash.to_string()
         } else {
             self.shared.scribe.now(decided).await?;
-            "accepted by a person".to_owned()
+            ACCEPTED.to_owned()
         };
         self.accept_standing(event);
+        self.capability_decided(event);
         self.move_event(event.drift_id, EventState::Resolved, Some(by));
         Ok(format!("{}: accepted as it is now", self.id()))
     }
@@ -102,6 +104,7 @@ impl Peer {
         let decided = self.decided(event, "denied", reason);
         self.shared.scribe.now(decided).await?;
         self.refuse_standing(event);
+        self.capability_decided(event);
         self.move_event(event.drift_id, EventState::Dismissed, Some("denied".to_owned()));
         let what = event.tool.clone().unwrap_or_else(|| self.id().to_string());
         Ok(format!("{what}: denied; nothing changes"))

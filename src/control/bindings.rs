@@ -100,6 +100,7 @@ impl Peer {
             changed_offers: shown.changed,
             health: Arc::clone(&self.health),
             deadline: self.deadline(),
+            unsupported: self.capabilities.unsupported(),
         }
     }
 

@@ -21,6 +21,7 @@ pub mod advisor;
 mod approvals;
 mod bindings;
 mod callers;
+mod capability;
 mod chain;
 mod configure;
 mod escalate;

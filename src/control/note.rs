@@ -29,6 +29,7 @@ impl Peer {
             }
             ObservationKind::ListChanged => self.pending.asked = true,
             ObservationKind::Breaker(fact) => self.note_breaker(&fact, observation.micros),
+            ObservationKind::Capability(fact) => self.note_capability(fact, observation.micros),
             ObservationKind::Listing(listing) => self.note_listing(listing),
             ObservationKind::Call(call) => self.note_call(call, observation.at, observation.micros),
         }

@@ -89,6 +89,7 @@ impl Peer {
         if let Some(surface) = reading.surface {
             self.take_surface(surface, reading.digest);
         }
+        self.settle_capabilities();
         if self.chain.head().is_none() {
             if first_use.is_some()
                 && let Err(error) = self.seal_first("first-use", ProvenanceKind::Negotiation).await

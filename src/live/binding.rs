@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::contract::{Contract, Schema, Tool, Violation};
-use crate::domain::message::{Millis, ToolName, UnixMillis};
+use crate::domain::message::{CapabilityMethods, Millis, ToolName, UnixMillis};
 use crate::domain::routine::CompiledRoutine;
 
 use super::{PeerHealth, ToolHealth};
@@ -55,6 +55,8 @@ pub struct Binding {
     pub health: Arc<PeerHealth>,
     /// How long it may take to answer a call, all attempts together; `None` for ever.
     pub deadline: Option<Millis>,
+    /// Methods that the peer declares and does not support: control is to know when it does again.
+    pub unsupported: CapabilityMethods,
 }
 
 /// A promised input schema that is compiled once, by the first who asks.

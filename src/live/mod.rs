@@ -17,7 +17,7 @@ mod switchboard;
 pub use binding::{Binding, Mode, Reported, RequestSchema, Sampler, ToolBinding, ToolState};
 pub use health::{Circuit, PeerHealth, ToolHealth};
 pub use observation::{
-    BreakerFact, CallFact, ListingFact, Observation, ObservationKind, Observations, Rejection,
-    Sample,
+    BreakerFact, CallFact, CapabilityFact, ListingFact, Observation, ObservationKind, Observations,
+    Rejection, Sample,
 };
 pub use switchboard::{Snapshot, Switchboard};

@@ -8,7 +8,9 @@ use tokio::sync::mpsc;
 
 use crate::domain::contract::Violation;
 use crate::domain::health::Fault;
-use crate::domain::message::{Digest, Executed, Generation, PeerId, ToolName, UnixMillis, Verdict};
+use crate::domain::message::{
+    CapabilityMethod, Digest, Executed, Generation, PeerId, ToolName, UnixMillis, Verdict,
+};
 use crate::domain::policy::{Caller, Standing};
 
 /// One thing the data plane saw.
@@ -39,6 +41,20 @@ pub enum ObservationKind {
     ListChanged,
     /// A breaker opened or closed.
     Breaker(BreakerFact),
+    /// A method of a capability is not supported, or is again.
+    Capability(CapabilityFact),
+}
+
+/// What a peer answered to a method that it answers for only where it declares a capability.
+#[derive(Debug)]
+pub struct CapabilityFact {
+    /// The method.
+    pub method: CapabilityMethod,
+    /// Who asked.
+    pub caller: Arc<Caller>,
+    /// False where it answered that there is no such method; true where it answered otherwise, told of
+    /// those in [`Binding::unsupported`](super::Binding::unsupported) only.
+    pub supported: bool,
 }
 
 /// A breaker that opened or closed.

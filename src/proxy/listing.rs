@@ -7,6 +7,7 @@ use http::Response;
 
 use super::admit::Exchange;
 use super::bind::InForce;
+use super::capability::{Witness, heard};
 use super::events::through;
 use super::forward;
 use super::gateway::Lane;
@@ -32,6 +33,7 @@ struct View {
     generation: Generation,
     caller: Arc<Caller>,
     promised: Option<Bytes>,
+    witness: Option<Witness>,
 }
 
 /// Answers a listing. The peer is asked in any case: it alone knows the session and the caller, and
@@ -48,11 +50,12 @@ pub(super) async fn list(
         Err(error) => return unreachable(Some(envelope), &error),
     };
     if !response.status().is_success() {
-        return response;
+        return heard(&lane, &parts.headers, envelope, response);
     }
+    let witness = Witness::of(&lane, &parts.headers, envelope, seen);
     let promised = seen.binding.as_ref().and_then(|binding| binding.promised_list.clone());
     let limit = lane.settings().reply_bytes;
-    let view = View { lane, generation: seen.generation, caller, promised };
+    let view = View { lane, generation: seen.generation, caller, promised, witness };
     if is_event_stream(response.headers()) {
         return through(response, limit, move |text| view.of(text));
     }
@@ -70,6 +73,9 @@ impl View {
     fn of(&self, text: &Bytes) -> Option<Bytes> {
         let (listed, changed) = with_tape(|tape| {
             let root = tape.read(text, self.lane.settings().document).ok()?.root();
+            if let Some(witness) = &self.witness {
+                witness.read(root);
+            }
             let result = root.get("result")?;
             result.get("tools")?;
             let changed = self.promised.as_ref().map(|promised| {

@@ -12,6 +12,7 @@ mod admit;
 mod ask;
 mod bind;
 mod call;
+mod capability;
 mod crowd;
 mod degrade;
 mod entry;

@@ -5,6 +5,7 @@ use http::{Method as HttpMethod, Response, StatusCode};
 
 use super::admit::{Arrival, Exchange};
 use super::bind;
+use super::capability;
 use super::crowd::{self, Place};
 use super::forward;
 use super::gateway::Lane;
@@ -72,6 +73,10 @@ pub(super) async fn message(
     match sent {
         Ok(response) => {
             answered(place, &response);
+            let response = match envelope {
+                Some(envelope) => capability::heard(&lane, &parts.headers, envelope, response),
+                None => response,
+            };
             watched(&lane, response, listens)
         }
         Err(error) => unreachable(envelope, &error),

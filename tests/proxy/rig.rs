@@ -478,6 +478,7 @@ pub(crate) fn bound_as(tool: ToolBinding, definition: Value) -> Binding {
         changed_offers: HashMap::new(),
         health: Arc::default(),
         deadline: None,
+        unsupported: Default::default(),
     }
 }
 

@@ -92,6 +92,11 @@ impl Agent {
         Self { sender, address, session: None, next: 0 }
     }
 
+    /// The id of the last request.
+    pub(crate) fn last(&self) -> u64 {
+        self.next
+    }
+
     /// Calls a tool.
     pub(crate) async fn call(&mut self, tool: &str, arguments: &Value) -> Said {
         self.ask("tools/call", &json!({ "name": tool, "arguments": arguments })).await

@@ -143,6 +143,8 @@ impl Answer {
 
 type Out = UnsyncBoxBody<Bytes, std::io::Error>;
 type Reply = Arc<dyn Fn(&Asked) -> Answer + Send + Sync>;
+/// Method and JSON text of the id, to what is answered before anything else is looked at.
+type First = Arc<dyn Fn(&str, &str) -> Option<Answer> + Send + Sync>;
 
 fn whole(body: Bytes) -> Out {
     Full::new(body).map_err(|never: Infallible| match never {}).boxed_unsync()
@@ -157,6 +159,8 @@ struct Face {
     metadata: Option<Value>,
     tools: Value,
     reply: Reply,
+    capabilities: Value,
+    first: First,
     sessions: BTreeSet<String>,
     opened: u64,
     ended: u64,
@@ -196,6 +200,8 @@ impl Peer {
             metadata: None,
             tools,
             reply: Arc::new(reply),
+            capabilities: json!({ "tools": {} }),
+            first: Arc::new(|_, _| None),
             sessions: BTreeSet::new(),
             opened: 0,
             ended: 0,
@@ -260,6 +266,19 @@ impl Peer {
     /// From now on replies are others, under the same definitions.
     pub(crate) fn reply(&self, reply: impl Fn(&Asked) -> Answer + Send + Sync + 'static) {
         self.face.lock().unwrap().reply = Arc::new(reply);
+    }
+
+    /// From now on it declares these capabilities.
+    pub(crate) fn declare(&self, capabilities: Value) {
+        self.face.lock().unwrap().capabilities = capabilities;
+    }
+
+    /// From now on requests of a session are answered so, by method and id, where this answers them.
+    pub(crate) fn answer_first(
+        &self,
+        first: impl Fn(&str, &str) -> Option<Answer> + Send + Sync + 'static,
+    ) {
+        self.face.lock().unwrap().first = Arc::new(first);
     }
 
     /// From now on it names itself otherwise.
@@ -374,7 +393,7 @@ impl Peer {
             face.sessions.insert(session.clone());
             let mut answer = told(json!({
                 "protocolVersion": "2025-06-18",
-                "capabilities": { "tools": {} },
+                "capabilities": face.capabilities,
                 "serverInfo": { "name": face.name, "version": "1" },
             }));
             answer.headers.push((SESSION, session));
@@ -384,6 +403,9 @@ impl Peer {
             None => return Err(400),
             Some(session) if !face.sessions.contains(session) => return Err(404),
             Some(_) => {}
+        }
+        if let Some(answer) = (face.first)(method, &id) {
+            return Ok(answer);
         }
         match method {
             "tools/list" => Ok(told(json!({ "tools": face.tools }))),

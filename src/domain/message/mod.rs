@@ -3,6 +3,7 @@
 //! Never here: bytes of a transport, headers, anything that one protocol alone knows.
 
 mod ambient;
+mod capability;
 mod code;
 mod names;
 mod recorded;
@@ -10,6 +11,7 @@ mod secret;
 mod verdict;
 
 pub use ambient::{Clock, Dice};
+pub use capability::{Capability, CapabilityMethod, CapabilityMethods};
 pub use code::Code;
 pub use names::{
     Digest, Era, Generation, Millis, PeerId, Principal, RequestId, ToolName, UnixMillis,

@@ -90,6 +90,13 @@ impl Earned {
     }
 }
 
+/// Hears what passes, and changes nothing of it.
+pub trait Ear: fmt::Debug + Send + Sync {
+    /// Some data came; `last` with the last of it, or with none where the end came by itself. A body that
+    /// breaks off, or that nobody reads to its end, has no last data.
+    fn hears(&mut self, data: &[u8], last: bool);
+}
+
 /// What a frame of data costs beside its data, in bytes: a head, and padding within reason.
 const FRAME: u64 = 64;
 
@@ -111,6 +118,14 @@ enum Source {
     Full(Bytes),
     Incoming(Paced),
     Channel(mpsc::Receiver<Result<Bytes, BodyError>>),
+    Heard(Box<Heard>),
+}
+
+/// A body that somebody listens in on.
+#[derive(Debug)]
+struct Heard {
+    source: Source,
+    ear: Option<Box<dyn Ear>>,
 }
 
 impl Body {
@@ -155,12 +170,26 @@ impl Body {
         Self::of(Source::Incoming(paced))
     }
 
+    /// Lets somebody listen in.
+    #[must_use]
+    pub fn heard_by(mut self, ear: Box<dyn Ear>) -> Self {
+        let source = std::mem::replace(&mut self.source, Source::Empty);
+        self.source = Source::Heard(Box::new(Heard { source, ear: Some(ear) }));
+        self
+    }
+
+    /// How many bytes are to come, where that is known.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        self.source.size_hint().exact()
+    }
+
     /// The same body once more, where its bytes are at hand.
     pub(super) fn again(&self) -> Option<Self> {
         match &self.source {
             Source::Empty => Some(Self::empty()),
             Source::Full(bytes) => Some(Self::full(bytes.clone())),
-            Source::Incoming(_) | Source::Channel(_) => None,
+            Source::Incoming(_) | Source::Channel(_) | Source::Heard(_) => None,
         }
     }
 
@@ -231,21 +260,11 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.source {
-            Source::Empty => true,
-            Source::Full(bytes) => bytes.is_empty(),
-            Source::Incoming(paced) => paced.incoming.is_end_stream(),
-            Source::Channel(_) => false,
-        }
+        self.source.is_at_end()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.source {
-            Source::Empty => SizeHint::with_exact(0),
-            Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Source::Incoming(paced) => paced.incoming.size_hint(),
-            Source::Channel(_) => SizeHint::default(),
-        }
+        self.source.size_hint()
     }
 }
 
@@ -262,7 +281,54 @@ impl Source {
             Self::Channel(frames) => {
                 frames.poll_recv(cx).map(|frame| frame.map(|data| data.map(Frame::data)))
             }
+            Self::Heard(heard) => heard.poll(cx),
         }
+    }
+
+    fn is_at_end(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Full(bytes) => bytes.is_empty(),
+            Self::Incoming(paced) => paced.incoming.is_end_stream(),
+            Self::Channel(_) => false,
+            Self::Heard(heard) => heard.source.is_at_end(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Incoming(paced) => paced.incoming.size_hint(),
+            Self::Channel(_) => SizeHint::default(),
+            Self::Heard(heard) => heard.source.size_hint(),
+        }
+    }
+}
+
+impl Heard {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Polled {
+        let polled = self.source.poll(cx);
+        let last = match &polled {
+            Poll::Pending => return polled,
+            Poll::Ready(Some(Err(_))) => {
+                self.ear = None;
+                return polled;
+            }
+            Poll::Ready(None) => true,
+            Poll::Ready(Some(Ok(_))) => self.source.is_at_end(),
+        };
+        if let Some(ear) = &mut self.ear {
+            let frame = match &polled {
+                Poll::Ready(Some(Ok(frame))) => frame.data_ref(),
+                _ => None,
+            };
+            ear.hears(frame.map_or(&[], |data| &data[..]), last);
+        }
+        if last {
+            self.ear = None;
+        }
+        polled
     }
 }
 

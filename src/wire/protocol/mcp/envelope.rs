@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::domain::json::{Item, Kind, Limits, ParseError, Tape};
-use crate::domain::message::Era;
+use crate::domain::message::{CapabilityMethod, Era};
 
 /// The member of `params._meta` that makes a request a modern one (MCP 2026-07-28, basic/versioning).
 pub const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
@@ -71,6 +71,8 @@ pub struct Envelope {
     pub shape: Shape,
     /// Its method.
     pub method: Method,
+    /// Its method, where a peer answers for it only if it declares a capability.
+    pub capability: Option<CapabilityMethod>,
     /// Which family of revisions it speaks.
     pub era: Era,
     /// `params.name`, unescaped; `None` where it is absent or no string.
@@ -117,6 +119,7 @@ impl Envelope {
             (Some(_), None) => Shape::Notification,
             (Some(_), Some(_)) => Shape::Request,
         };
+        let capability = method.as_deref().and_then(CapabilityMethod::of);
         let method = match method.as_deref() {
             Some("tools/call") => Method::ToolsCall,
             Some("tools/list") => Method::ToolsList,
@@ -137,6 +140,7 @@ impl Envelope {
             text: text.clone(),
             shape,
             method,
+            capability,
             era: if version.is_some() { Era::Modern } else { Era::Legacy },
             name: param("name").and_then(Item::as_str).map(Into::into),
             version: version.and_then(Item::as_str).map(Into::into),

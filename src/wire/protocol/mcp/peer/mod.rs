@@ -147,6 +147,21 @@ impl PeerClient {
         .await
     }
 
+    /// What the peer declares that it can do, as it declares it to the caller; to ourselves where none is
+    /// given. As a legacy caller, whose session was opened by itself, it is not known (`null`).
+    ///
+    /// # Errors
+    /// See [`PeerError`].
+    pub async fn declared(&self, caller: Option<&Caller>) -> Result<serde_json::Value, PeerError> {
+        within(DEADLINE, async {
+            let visit = self.visit(caller).await?;
+            let declared = visit.about.capabilities.clone();
+            self.leave(visit).await;
+            Ok(declared)
+        })
+        .await
+    }
+
     async fn visit(&self, caller: Option<&Caller>) -> Result<Visit, PeerError> {
         match caller {
             Some(caller) => self.visit_of(caller).await,
