@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::raw::Timeouts;
 use super::secret::Secret;
 use super::settings::{Named, keys, url_fault};
-use crate::control::advisor::{self, BreakerSettings, BudgetSettings, Prices};
+use crate::control::advisor::{self, BudgetSettings, Prices};
+use crate::domain::health::BreakerRules;
 use crate::domain::message::Millis;
 use crate::wire::protocol::advisor::{Constraint, Kind, Settings as Provider};
 use crate::wire::transport::upstream;
@@ -80,9 +81,11 @@ pub(super) fn build(raw: &raw::Advisors, timeouts: &Timeouts, faults: &mut Vec<N
             cost_micros_per_hour: micros(raw.budget.cost_per_hour),
             cost_micros_per_day: micros(raw.budget.cost_per_day),
         },
-        breaker: BreakerSettings {
+        // A model is asked rarely and never on a call's path, so its rests need not grow.
+        breaker: BreakerRules {
             failures: raw.breaker.failures,
             open: Millis(raw.breaker.open_ms),
+            longest: Millis(raw.breaker.open_ms),
         },
     };
     Advisors { settings, order }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::secret::Secret;
-use crate::control::advisor::{BreakerSettings, BudgetSettings, Settings};
+use crate::control::advisor::{BudgetSettings, Settings};
 
 /// Language models that are asked where the matcher leaves something open. Off unless `order` names
 /// one.
@@ -178,7 +178,7 @@ impl Default for Budget {
 
 impl Default for Breaker {
     fn default() -> Self {
-        let room = BreakerSettings::default();
+        let room = Settings::default().breaker;
         Self { failures: room.failures, open_ms: room.open.0 }
     }
 }

@@ -8,7 +8,6 @@
 //! Never here: a judgement on an answer (proof and gate judge it as anybody's); an advisor on a call's
 //! path; more than a round's time, however many advisors there are.
 
-mod breaker;
 mod budget;
 mod model;
 mod panel;
@@ -27,7 +26,6 @@ use crate::wire::protocol::advisor::Failure;
 pub use self::model::{ModelAdvisor, Prices};
 pub use self::panel::{AdvisorStatus, AdvisorsStatus, Panel, Settings, SpentStatus};
 pub use self::recorded::RecordedAdvisor;
-pub use breaker::Settings as BreakerSettings;
 pub use budget::Settings as BudgetSettings;
 
 /// Why an advisor gave no answer.

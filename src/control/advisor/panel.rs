@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::breaker::{self, Breaker};
 use super::budget::{self, Budget};
 use super::{Advisor, AdvisorError, Answered, Round, Spent};
+use crate::domain::health::{Breaker, BreakerRules, BreakerState, Pass, Shift};
 use crate::domain::message::{Clock, Millis};
 use crate::telemetry::{AdvisorOutcome, Metrics};
 use crate::wire::protocol::advisor::Failure;
@@ -26,7 +26,7 @@ pub struct Settings {
     /// What they may cost together.
     pub budget: budget::Settings,
     /// When one is left alone.
-    pub breaker: breaker::Settings,
+    pub breaker: BreakerRules,
 }
 
 impl Default for Settings {
@@ -37,7 +37,7 @@ impl Default for Settings {
             total: Millis(60_000),
             descriptions: false,
             budget: budget::Settings::default(),
-            breaker: breaker::Settings::default(),
+            breaker: BreakerRules { failures: 3, open: Millis(60_000), longest: Millis(60_000) },
         }
     }
 }
@@ -45,8 +45,43 @@ impl Default for Settings {
 /// One advisor in its place.
 struct Seat {
     advisor: Arc<dyn Advisor>,
-    breaker: Mutex<Breaker>,
+    rest: Mutex<Rest>,
     spent: Mutex<Spent>,
+}
+
+/// Whether an advisor is left alone, and why.
+#[derive(Debug, Default)]
+struct Rest {
+    breaker: Breaker,
+    /// The last failure; told while the breaker is not closed.
+    why: String,
+}
+
+impl Rest {
+    fn admit(&mut self, now: u64, rules: &BreakerRules) -> Result<Pass, String> {
+        self.breaker.admit(now, rules).map_err(|_| self.why.clone())
+    }
+
+    /// What was let through has ended; a failure that says nothing of the provider is none.
+    fn ended(&mut self, pass: Pass, now: u64, failure: Option<&Failure>, rules: &BreakerRules) {
+        let Some(failure) = failure.filter(|failure| !is_alive(failure)) else {
+            self.breaker.good(pass, now, rules);
+            return;
+        };
+        let shift = match failure {
+            // Asking again does not mend a key, a right or a name.
+            Failure::Status { status: 401 | 403 | 404, .. } => {
+                self.breaker.rest(pass, now, rules.open)
+            }
+            Failure::Status { retry_after_ms: Some(asked), .. } => {
+                self.breaker.rest(pass, now, Millis(*asked))
+            }
+            _ => self.breaker.bad(pass, now, rules),
+        };
+        if shift == Shift::Opened || matches!(pass, Pass::Probe(_)) {
+            self.why = failure.to_string();
+        }
+    }
 }
 
 /// Asks advisors in order. Shared by all peers.
@@ -128,11 +163,7 @@ impl Panel {
     ) -> Self {
         let seat = |advisor: Arc<dyn Advisor>| {
             metrics.advisor_opened(advisor.name());
-            Seat {
-                advisor,
-                breaker: Mutex::new(Breaker::new(settings.breaker)),
-                spent: Mutex::default(),
-            }
+            Seat { advisor, rest: Mutex::default(), spent: Mutex::default() }
         };
         let seats = advisors.into_iter().map(seat).collect();
         Self { settings, seats, budget: Mutex::new(Budget::new(settings.budget)), clock, metrics }
@@ -174,14 +205,20 @@ impl Panel {
         let name = seat.advisor.name();
         let failed = |error| Answered { spent: Spent::default(), outcome: Err(error) };
         let now = self.clock.monotonic_micros();
-        if let Err(why) = locked(&seat.breaker).admit(now) {
-            self.metrics.advisor_asked(name, AdvisorOutcome::Resting);
-            return failed(AdvisorError::Resting(why));
-        }
+        let rules = &self.settings.breaker;
+        // Bound first: a lock that a `match` names is held as long as its arms.
+        let admitted = locked(&seat.rest).admit(now, rules);
+        let pass = match admitted {
+            Ok(pass) => pass,
+            Err(why) => {
+                self.metrics.advisor_asked(name, AdvisorOutcome::Resting);
+                return failed(AdvisorError::Resting(why));
+            }
+        };
         let slot = match locked(&self.budget).set_aside(now, seat.advisor.worth(round)) {
             Ok(slot) => slot,
             Err(why) => {
-                locked(&seat.breaker).unused();
+                locked(&seat.rest).breaker.dropped(pass);
                 self.metrics.advisor_asked(name, AdvisorOutcome::Spent);
                 return failed(AdvisorError::Spent(why));
             }
@@ -190,13 +227,15 @@ impl Panel {
         locked(&self.budget).settle(slot, answered.spent);
         locked(&seat.spent).add(answered.spent);
         let now = self.clock.monotonic_micros();
-        let mut breaker = locked(&seat.breaker);
-        match &answered.outcome {
-            Err(AdvisorError::Provider(failure)) if !is_alive(failure) => breaker.bad(now, failure),
-            _ => breaker.good(),
-        }
-        self.metrics.advisor_breaker(name, breaker.word(now) != "closed");
-        drop(breaker);
+        let failure = match &answered.outcome {
+            Err(AdvisorError::Provider(failure)) => Some(failure),
+            _ => None,
+        };
+        let mut rest = locked(&seat.rest);
+        rest.ended(pass, now, failure, rules);
+        let state = rest.breaker.state(now);
+        drop(rest);
+        self.metrics.advisor_breaker(name, state != BreakerState::Closed);
         self.metrics.advisor_asked(name, outcome_of(&answered.outcome));
         let Spent { input_tokens, output_tokens, cost_micros, .. } = answered.spent;
         self.metrics.advisor_spent(name, input_tokens, output_tokens, cost_micros);
@@ -209,13 +248,13 @@ impl Panel {
         let now = self.clock.monotonic_micros();
         let (hour, day) = locked(&self.budget).told(now);
         let order = self.seats.iter().map(|seat| {
-            let breaker = locked(&seat.breaker);
-            let word = breaker.word(now);
+            let rest = locked(&seat.rest);
+            let state = rest.breaker.state(now);
             AdvisorStatus {
                 name: seat.advisor.name().to_owned(),
                 kind: seat.advisor.kind(),
-                breaker: word,
-                why: (word != "closed").then(|| breaker.why().to_owned()),
+                breaker: state.word(),
+                why: (state != BreakerState::Closed).then(|| rest.why.clone()),
                 spent: (*locked(&seat.spent)).into(),
             }
         });

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
-use super::breaker::Breaker;
 use super::budget::Budget;
 use super::*;
 use crate::domain::message::{Clock, UnixMillis};
@@ -166,8 +165,8 @@ async fn a_provider_that_fails_is_left_alone_and_tried_again_later() {
     assert_eq!(panel.status().order[0].breaker, "closed");
 }
 
-#[test]
-fn a_breaker_heeds_what_it_is_asked_and_what_cannot_mend_itself() {
+#[tokio::test]
+async fn a_breaker_heeds_what_it_is_asked_and_what_cannot_mend_itself() {
     let status = |status, retry_after_ms| Failure::Status { status, word: None, retry_after_ms };
     let limited = |pause| status(429, pause);
     for (failures, rest, expected) in [
@@ -180,20 +179,38 @@ fn a_breaker_heeds_what_it_is_asked_and_what_cannot_mend_itself() {
         (vec![Failure::Slow(1), status(500, None)], 0, "closed"),
         (vec![Failure::Slow(1), status(500, None), Failure::TooLong(1)], 0, "open"),
     ] {
-        let mut breaker = Breaker::new(BreakerSettings::default());
-        failures.iter().for_each(|failure| breaker.bad(0, failure));
-        assert_eq!(breaker.word(rest * 1_000), expected, "{failures:?} after {rest} ms");
-        assert_eq!(breaker.admit(rest * 1_000).is_ok(), expected != "open", "{failures:?}");
+        let (clock, times) = (Arc::new(Hand::default()), failures.len());
+        let says = failures.iter().cloned().map(|failure| Err(failure.into()));
+        let only = Arc::new(Script::new("only", &clock, says));
+        let panel = panel(&clock, Settings::default(), &[&only]);
+        for _ in 0..times {
+            assert!(matches!(ask(&panel).await.1, Err(AdvisorError::Provider(_))));
+        }
+        clock.pass(rest);
+        assert_eq!(panel.status().order[0].breaker, expected, "{failures:?} after {rest} ms");
+        let resting = matches!(ask(&panel).await.1, Err(AdvisorError::Resting(_)));
+        assert_eq!(resting, expected == "open", "{failures:?} after {rest} ms");
     }
-    // Only one request tries; the next waits for what came of it.
-    let mut breaker = Breaker::new(BreakerSettings::default());
-    breaker.bad(0, &status(401, None));
-    assert!(breaker.admit(60_000_000).is_ok());
-    assert!(breaker.admit(60_000_000).is_err());
-    breaker.unused();
-    assert!(breaker.admit(60_000_000).is_ok());
-    breaker.good();
-    assert!(breaker.admit(60_000_000).is_ok() && breaker.admit(60_000_000).is_ok());
+}
+
+#[tokio::test]
+async fn a_try_that_the_budget_forbids_leaves_room_for_the_next_one() {
+    let clock = Arc::new(Hand::default());
+    let unknown = Failure::Status { status: 401, word: None, retry_after_ms: None };
+    let says = [Err(unknown.into()), Ok(json!(1))];
+    let only = Script {
+        costs: Spent { calls: 1, ..Spent::default() },
+        ..Script::new("only", &clock, says)
+    };
+    let only = Arc::new(Script { worth: only.costs, ..only });
+    let budget = BudgetSettings { calls_per_hour: 1, ..BudgetSettings::default() };
+    let panel = panel(&clock, Settings { budget, ..Settings::default() }, &[&only]);
+    assert!(matches!(ask(&panel).await.1, Err(AdvisorError::Provider(_))));
+    clock.pass(60_000);
+    assert!(matches!(ask(&panel).await.1, Err(AdvisorError::Spent(_))));
+    clock.pass(3_600_000);
+    assert_eq!(ask(&panel).await.1, Ok(json!(1)), "its one try was not used up");
+    assert_eq!(panel.status().order[0].breaker, "closed");
 }
 
 #[tokio::test]

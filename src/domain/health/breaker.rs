@@ -40,6 +40,8 @@ pub enum Pass {
 pub struct Refusing {
     /// When to try again, in microseconds from now.
     pub after: u64,
+    /// A probe is under way: what comes of it may change the answer sooner.
+    pub probing: bool,
 }
 
 /// How a breaker stands.
@@ -132,16 +134,27 @@ impl Breaker {
     /// # Errors
     /// Where it is open, or its probe is under way: when to try again.
     pub fn admit(&mut self, now: u64, rules: &BreakerRules) -> Result<Pass, Refusing> {
+        if let Some(refusing) = self.refusing(now) {
+            return Err(refusing);
+        }
         match self.state {
             State::Closed => Ok(Pass::Flow(self.flow)),
-            State::Open { until } | State::Probing { until } if now < until => {
-                Err(Refusing { after: until - now })
-            }
             State::Open { .. } | State::Probing { .. } => {
                 self.probe = self.probe.wrapping_add(1);
                 self.state = State::Probing { until: now.saturating_add(micros(rules.open)) };
                 Ok(Pass::Probe(self.probe))
             }
+        }
+    }
+
+    /// Why an attempt would not be let through now; `None` where it would.
+    #[must_use]
+    pub fn refusing(&self, now: u64) -> Option<Refusing> {
+        match self.state {
+            State::Open { until } | State::Probing { until } if now < until => {
+                Some(Refusing { after: until - now, probing: self.is_probing() })
+            }
+            _ => None,
         }
     }
 
@@ -187,6 +200,23 @@ impl Breaker {
         }
     }
 
+    /// The peer asked to be left alone for so long, or cannot mend what is wrong by being asked again: it
+    /// opens at once, for that span.
+    pub fn rest(&mut self, pass: Pass, now: u64, span: Millis) -> Shift {
+        let until = now.saturating_add(micros(span));
+        match (pass, self.state) {
+            (Pass::Flow(flow), State::Closed) if flow == self.flow => {
+                self.open_until(until);
+                Shift::Opened
+            }
+            (Pass::Probe(probe), State::Probing { .. }) if probe == self.probe => {
+                self.open_until(until);
+                Shift::Stayed
+            }
+            _ => Shift::Stayed,
+        }
+    }
+
     /// The attempt was given up by its caller: it says nothing, and a probe's place is free.
     pub fn dropped(&mut self, pass: Pass) {
         if matches!(self.state, State::Probing { .. }) && pass == Pass::Probe(self.probe) {
@@ -223,6 +253,18 @@ impl Breaker {
         }
     }
 
+    /// Whether calls go.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
+    /// Whether a probe is under way.
+    #[must_use]
+    pub const fn is_probing(&self) -> bool {
+        matches!(self.state, State::Probing { .. })
+    }
+
     /// Whether it is held open.
     #[must_use]
     pub const fn is_held(&self) -> bool {
@@ -244,12 +286,16 @@ impl Breaker {
     fn open(&mut self, now: u64, rules: &BreakerRules) {
         let rest = micros(rules.open).saturating_mul(1 << self.openings.min(20));
         let rest = rest.min(micros(rules.longest).max(micros(rules.open)));
+        self.open_until(now.saturating_add(rest));
+    }
+
+    fn open_until(&mut self, until: u64) {
         if self.state == State::Closed {
             self.first_probe = self.probe.wrapping_add(1);
         }
         self.openings = self.openings.saturating_add(1);
         self.failed = 0;
-        self.state = State::Open { until: now.saturating_add(rest) };
+        self.state = State::Open { until };
     }
 
     fn close(&mut self) {

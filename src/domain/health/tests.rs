@@ -23,11 +23,13 @@ enum Step {
     EndBad(usize),
     /// Its caller has gone.
     Leave(usize),
+    /// An attempt asks, and is told to leave it alone for so many seconds.
+    Rest(u64),
     Hold,
     Release,
 }
 
-use Step::{Bad, Begin, EndBad, EndGood, Good, Hold, Leave, Refused, Release};
+use Step::{Bad, Begin, EndBad, EndGood, Good, Hold, Leave, Refused, Release, Rest};
 
 fn play(name: &str, rows: &[(u64, Step, BreakerState)]) {
     let (mut breaker, mut under_way) = (Breaker::new(), [None; 4]);
@@ -35,17 +37,19 @@ fn play(name: &str, rows: &[(u64, Step, BreakerState)]) {
         let now = second * SECOND;
         let told = format!("{name}, row {row}: {step:?} at {second} s");
         match *step {
-            Good | Bad | Begin(_) => {
+            Good | Bad | Begin(_) | Rest(_) => {
                 let pass = breaker.admit(now, &RULES).unwrap_or_else(|_| panic!("{told}: refused"));
                 match *step {
                     Good => drop(breaker.good(pass, now, &RULES)),
                     Bad => drop(breaker.bad(pass, now, &RULES)),
                     Begin(at) => under_way[at] = Some(pass),
+                    Rest(span) => drop(breaker.rest(pass, now, Millis(span * 1_000))),
                     _ => {}
                 }
             }
             Refused(after) => {
-                let refusing = Refusing { after: after * SECOND };
+                let probing = *expected == BreakerState::HalfOpen;
+                let refusing = Refusing { after: after * SECOND, probing };
                 assert_eq!(breaker.admit(now, &RULES), Err(refusing), "{told}");
             }
             EndGood(at) => drop(breaker.good(under_way[at].unwrap(), now, &RULES)),
@@ -108,6 +112,25 @@ fn a_probe_that_fails_doubles_the_rest_and_a_recovery_forgets_it() {
     rows.extend(opening(336));
     rows.push((341, Refused(29), Open));
     play("back-off", &rows);
+}
+
+#[test]
+fn whoever_asks_to_be_left_alone_is_for_as_long_as_that() {
+    use BreakerState::{Closed, HalfOpen, Open};
+    let rows = [
+        (0, Begin(0), Closed),
+        (1, Rest(7), Open),
+        (2, Refused(6), Open),
+        // What began before tells nothing of it.
+        (3, EndGood(0), Open),
+        (8, Rest(100), Open),
+        (107, Refused(1), Open),
+        (108, Begin(1), HalfOpen),
+        (109, EndGood(1), Closed),
+        (110, Rest(0), HalfOpen),
+        (110, Good, Closed),
+    ];
+    play("asked to be left alone", &rows);
 }
 
 #[test]
