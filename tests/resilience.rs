@@ -129,7 +129,7 @@ async fn one_probe_alone(peer: &Peer, sidecar: &Sidecar, agent: &mut Agent) {
 #[tokio::test]
 async fn performance_a_burst_of_5xx_opens_the_breaker_and_one_probe_closes_it() {
     let (peer, state) = (Peer::start(tools(), well).await, tempfile::tempdir().unwrap());
-    let told = "{ retries: 0, breaker: { open_ms: 1500 } }";
+    let told = "{ retries: 0, breaker: { open_ms: 1500, hold_ms: 50 } }";
     let sidecar = sidecar(&peer, state.path(), told).await;
     let mut agent = Agent::connect(sidecar.proxy).await;
     assert!(agent.call("lookup", &word("a")).await.structured().is_ok());
@@ -178,6 +178,84 @@ async fn performance_a_burst_of_5xx_opens_the_breaker_and_one_probe_closes_it() 
     );
     assert_eq!(sidecar.metric(&metric("circuit_breakers_open")).await, 0.0);
     assert_eq!(sidecar.metric(&metric("degrade_level")).await, 0.0);
+    sidecar.stop().await;
+}
+
+/// A tool that neither only reads nor may be called twice, and one that may.
+fn writes() -> Value {
+    let tool = |name: &str, twice: bool| {
+        json!({
+            "name": name,
+            "inputSchema": { "type": "object", "properties": { "word": { "type": "string" } } },
+            "annotations": { "readOnlyHint": false, "idempotentHint": twice },
+        })
+    };
+    json!([tool("put", true), tool("order", false)])
+}
+
+/// Agents who call `put` at once.
+fn putting(sidecar: &Sidecar, count: usize) -> Vec<tokio::task::JoinHandle<Said>> {
+    let proxy = sidecar.proxy;
+    let put = move || async move { Agent::connect(proxy).await.call("put", &word("a")).await };
+    (0..count).map(|_| tokio::spawn(put())).collect()
+}
+
+async fn held(sidecar: &Sidecar, count: f64) {
+    soon("those who wait", async { while sidecar.metric(&metric("calls_held")).await != count {} })
+        .await;
+}
+
+async fn holds(sidecar: &Sidecar, outcome: &str) -> f64 {
+    let name = format!("stipula_holds_total{{outcome=\"{outcome}\",peer=\"flights\"}}");
+    sidecar.metric(&name).await
+}
+
+#[tokio::test]
+async fn performance_who_may_be_called_twice_waits_for_the_probe() {
+    let (peer, state) = (Peer::start(writes(), well).await, tempfile::tempdir().unwrap());
+    let told = "{ retries: 0, breaker: { open_ms: 2500, hold_ms: 20000, queue: 4 } }";
+    let sidecar = sidecar(&peer, state.path(), told).await;
+    let mut agent = Agent::connect(sidecar.proxy).await;
+    for tool in ["put", "order"] {
+        agent.call(tool, &word("a")).await.structured().unwrap();
+        peer.reply(|_| Answer::failing(503));
+        for _ in 0..5 {
+            assert_eq!(agent.call(tool, &word("a")).await.status, 503);
+        }
+        peer.reply(well);
+    }
+    let (go, _) = watch::channel(false);
+    let release = go.clone();
+    peer.reply(move |asked| well(asked).when(&release));
+    let ran = peer.calls();
+    // A write that may not happen twice is told at once, however near the probe is.
+    refused_at_once(&agent.call("order", &word("a")).await, 2_500);
+    let mut waiting = putting(&sidecar, 4);
+    held(&sidecar, 4.0).await;
+    // Nobody waits beyond what the queue takes.
+    refused_at_once(&agent.call("put", &word("a")).await, 2_500);
+    // One that leaves makes room for another one.
+    waiting.pop().unwrap().abort();
+    held(&sidecar, 3.0).await;
+    waiting.extend(putting(&sidecar, 1));
+    // The rest is over: one of them is the probe, and the others wait for what comes of it.
+    soon("the probe", async {
+        while peer.calls() == ran {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    held(&sidecar, 3.0).await;
+    assert_eq!(peer.calls(), ran + 1);
+    go.send_replace(true);
+    for put in waiting {
+        let said = soon("an answer", put).await.unwrap();
+        assert_eq!(said.structured().unwrap(), word("a"));
+    }
+    assert_eq!(peer.calls(), ran + 4, "each of them ran once");
+    assert_eq!((holds(&sidecar, "released").await, holds(&sidecar, "left").await), (4.0, 1.0));
+    assert_eq!((holds(&sidecar, "full").await, holds(&sidecar, "refused").await), (1.0, 0.0));
+    assert_eq!(sidecar.metric(&metric("calls_held")).await, 0.0);
     sidecar.stop().await;
 }
 
@@ -286,7 +364,7 @@ async fn retries_end_after_three_and_where_their_budget_does() {
 #[tokio::test]
 async fn performance_an_unreachable_peer_is_answered_for_by_last_known_good_replies() {
     let (peer, state) = (Peer::start(tools(), well).await, tempfile::tempdir().unwrap());
-    let told = "{ retry_pause_ms: 1, breaker: { failures: 9, open_ms: 1500 } }";
+    let told = "{ retry_pause_ms: 1, breaker: { failures: 9, open_ms: 1500, hold_ms: 0 } }";
     let sidecar = sidecar(&peer, state.path(), told).await;
     let mut agent = Agent::connect(sidecar.proxy).await;
     let ada = [("authorization", "Bearer ada")];

@@ -169,6 +169,7 @@ fn bind(
         mirrored,
         read_only,
         read_only_hint: tool.hints().read_only == Some(true),
+        idempotent: read_only || tool.hints().idempotent == Some(true),
         state,
         revision: life.revision,
         kept: AtomicBool::new(life.kept),

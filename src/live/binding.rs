@@ -105,6 +105,8 @@ pub struct ToolBinding {
     pub read_only: bool,
     /// States `readOnlyHint: true`.
     pub read_only_hint: bool,
+    /// It may be called twice: it only reads, or states `idempotentHint: true`.
+    pub idempotent: bool,
     /// Whether the tool can be called, and if not why.
     pub state: ToolState,
     /// Counts the changes of this tool's routine or state; a held exchange compares it with the one

@@ -6,6 +6,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
 use super::Sampler;
 use crate::domain::health::{
     Breaker, BreakerRules, BreakerState, Budget, Level, Pass, Refusing, RetryRules, Shift,
@@ -17,6 +20,8 @@ pub struct Circuit {
     /// The flow of an untroubled breaker, doubled; the lowest bit says that it is troubled.
     mark: AtomicU64,
     breaker: Mutex<Breaker>,
+    /// Told when a probe has ended, and when it closes.
+    changed: Notify,
 }
 
 impl Circuit {
@@ -30,6 +35,15 @@ impl Circuit {
             return Ok(Pass::Flow((mark >> 1) as u32));
         }
         self.with(|breaker| breaker.admit(now, rules))
+    }
+
+    /// Why an attempt would not be let through now; asking takes nobody's place.
+    #[must_use]
+    pub fn refusing(&self, now: u64) -> Option<Refusing> {
+        if self.mark.load(Ordering::Acquire) & 1 == 0 {
+            return None;
+        }
+        self.locked().refusing(now)
     }
 
     /// The peer answered.
@@ -63,6 +77,11 @@ impl Circuit {
         self.with(Breaker::release)
     }
 
+    /// Comes when a probe has ended, or it closed, from the moment on that this is listened to.
+    pub fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
     /// How it stands.
     #[must_use]
     pub fn state(&self, now: u64) -> BreakerState {
@@ -80,9 +99,16 @@ impl Circuit {
 
     fn with<R>(&self, act: impl FnOnce(&mut Breaker) -> R) -> R {
         let mut breaker = self.locked();
+        let (was_probing, was_closed) = (breaker.is_probing(), breaker.is_closed());
         let done = act(&mut breaker);
         let troubled = u64::from(!breaker.is_untroubled());
         self.mark.store(u64::from(breaker.flow()) << 1 | troubled, Ordering::Release);
+        let changed =
+            (was_probing && !breaker.is_probing()) || (!was_closed && breaker.is_closed());
+        drop(breaker);
+        if changed {
+            self.changed.notify_waiters();
+        }
         done
     }
 

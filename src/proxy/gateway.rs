@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, Guard};
 use tokio_util::sync::CancellationToken;
 
 use super::crowd::Crowd;
+use super::hold::Bench;
 use super::plan::{Plan, Seat, Ways};
 use super::quota::Quota;
 use super::rounds::Rounds;
@@ -67,6 +68,7 @@ pub struct Gateway {
     pub(super) sessions: Sessions,
     pub(super) rounds: Rounds,
     pub(super) shelf: Shelf,
+    pub(super) bench: Bench,
     pub(super) places: Places,
     /// The sidecar is told to stop: streams that nobody waits to see the end of, end.
     pub(super) leaving: CancellationToken,
@@ -119,6 +121,7 @@ impl Gateway {
             sessions: Sessions::new(settings.sessions, settings.session_ttl_ms),
             rounds: Rounds::default(),
             shelf: Shelf::default(),
+            bench: Bench::default(),
             started: doors.clock.monotonic_micros(),
             places: Places::new(settings.exchanges),
             leaving: CancellationToken::new(),

@@ -20,6 +20,7 @@ mod events;
 mod failing;
 mod forward;
 mod gateway;
+mod hold;
 mod judge;
 mod listing;
 mod mend;
@@ -43,6 +44,7 @@ mod traced;
 
 pub use failing::{Failing, Failure};
 pub use gateway::{Doors, Gateway, Peer, Proxy};
+pub use hold::HoldRules;
 pub use settings::{Resilience, Routing, Settings};
 pub use share::{Rate, Rates, Share, Sharing, Sizes, ToolShare};
 pub use stale::StaleRules;

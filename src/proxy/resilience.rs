@@ -5,7 +5,7 @@
 //!   admit ─► ask, within the deadline ─► answered ───────────────────────────► judge
 //!     │            ▲        │
 //!     │            └ pause ─┴ failed ─► tried again, where the peer cannot have run it or only reads
-//!     └ open ──────────────────────────► last known good reply, or refused
+//!     └ open ─► last known good reply, or a short wait for the probe, or refused
 //! ```
 //!
 //! Never here: a write sent again that may have run, a retry after a byte of a reply reached the agent, a
@@ -22,7 +22,7 @@ use super::crowd;
 use super::degrade::{refuse, refuse_for};
 use super::events::{Events, Stopped};
 use super::mend::Outgoing;
-use super::{report, stale};
+use super::{hold, report, stale};
 use crate::domain::health::{BreakerState, Fault, Pass, Refusing, Shift, pause};
 use crate::domain::message::{Code, Executed};
 use crate::live::{BreakerFact, ObservationKind};
@@ -34,8 +34,8 @@ use crate::wire::transport::sse::Event;
 pub(super) async fn ask(call: &mut Call, outgoing: Outgoing) -> Result<Raw, Refused> {
     call.bond.binding.health.called();
     call.retried = 0;
-    if let Err(open) = admitted(call) {
-        return instead(call, open, Executed::No).await;
+    if let Some(raw) = let_in(call, Executed::No).await? {
+        return Ok(raw);
     }
     if call.until.is_none() && call.enforced() {
         let deadline = call.bond.binding.deadline;
@@ -64,8 +64,8 @@ pub(super) async fn ask(call: &mut Call, outgoing: Outgoing) -> Result<Raw, Refu
         call.retried += 1;
         call.times.others += pause;
         tokio::time::sleep(Duration::from_micros(pause)).await;
-        if let Err(open) = admitted(call) {
-            return instead(call, open, executed).await;
+        if let Some(raw) = let_in(call, executed).await? {
+            return Ok(raw);
         }
     }
 }
@@ -115,44 +115,52 @@ pub(super) fn stopped(call: &Call, stopped: &Stopped) -> (Refusal, Option<Fault>
 }
 
 /// Asks both breakers. Tools that are not enforced go in any case.
-fn admitted(call: &mut Call) -> Result<(), Open> {
+pub(super) fn admitted(call: &mut Call) -> Result<(), Open> {
     let (now, rules) = (call.lane.micros(), call.lane.settings().resilience.breaker);
     let (tool, peer) = (&call.bond.tool.health, &call.bond.binding.health);
-    let open = match (tool.circuit.admit(now, &rules), peer.circuit.admit(now, &rules)) {
-        (Ok(of_tool), Ok(of_peer)) => {
-            call.passes = Some((of_tool, of_peer));
-            return Ok(());
-        }
-        (of_tool, Err(refusing)) => {
-            if let Ok(of_tool) = of_tool {
-                tool.circuit.dropped(of_tool);
+    let open = match (tool.circuit.refusing(now), peer.circuit.refusing(now)) {
+        (_, Some(refusing)) => Open { refusing, peer: true },
+        (Some(refusing), None) => Open { refusing, peer: false },
+        // Both are asked only where both would let it go: a probe's place that was taken for nothing
+        // would call up whoever waits for it.
+        (None, None) => match (tool.circuit.admit(now, &rules), peer.circuit.admit(now, &rules)) {
+            (Ok(of_tool), Ok(of_peer)) => {
+                call.passes = Some((of_tool, of_peer));
+                return Ok(());
             }
-            Open { refusing, peer: true }
-        }
-        (Err(refusing), Ok(of_peer)) => {
-            peer.circuit.dropped(of_peer);
-            Open { refusing, peer: false }
-        }
+            (of_tool, Err(refusing)) => {
+                if let Ok(of_tool) = of_tool {
+                    tool.circuit.dropped(of_tool);
+                }
+                Open { refusing, peer: true }
+            }
+            (Err(refusing), Ok(of_peer)) => {
+                peer.circuit.dropped(of_peer);
+                Open { refusing, peer: false }
+            }
+        },
     };
     if call.enforced() { Err(open) } else { Ok(()) }
 }
 
 /// A breaker that is open.
 #[derive(Clone, Copy, Debug)]
-struct Open {
-    refusing: Refusing,
+pub(super) struct Open {
+    pub(super) refusing: Refusing,
     /// It is the peer's own: it cannot be reached.
-    peer: bool,
+    pub(super) peer: bool,
 }
 
-/// What is told where a breaker is open: a last known good reply where the peer cannot be reached, else a
-/// refusal at once.
-async fn instead(call: &mut Call, open: Open, executed: Executed) -> Result<Raw, Refused> {
+/// Both breakers let the call through; or what is told in its place where one is open: a last known good
+/// reply where the peer cannot be reached, else a refusal, at once unless the probe is worth a wait.
+async fn let_in(call: &mut Call, executed: Executed) -> Result<Option<Raw>, Refused> {
+    let Err(open) = admitted(call) else { return Ok(None) };
     if open.peer
         && let Some(raw) = stale::instead(call, executed, None).map_err(|why| *why)?
     {
-        return Ok(raw);
+        return Ok(Some(raw));
     }
+    let Err(open) = Box::pin(hold::wait(call, open)).await else { return Ok(None) };
     let after = open.refusing.after.div_ceil(1_000).max(1);
     let what = if open.peer { "the peer cannot be reached" } else { "calls of this tool fail" };
     let why = Refusal::Drifted {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::failing::Failure;
+use super::hold::HoldRules;
 use super::share::Share;
 use super::stale::StaleRules;
 use crate::domain::health::{BreakerRules, RetryRules};
@@ -26,6 +27,8 @@ pub struct Resilience {
     pub retry: RetryRules,
     /// When a peer or a tool is left alone.
     pub breaker: BreakerRules,
+    /// Who waits where one is.
+    pub hold: HoldRules,
     /// Last known good replies.
     pub stale: StaleRules,
 }

@@ -204,6 +204,20 @@ label!(
 );
 
 label!(
+    /// What came of a call that may wait at an open breaker.
+    Held {
+        /// The probe came back, or it was the probe.
+        Released = "released",
+        /// The breaker opened again, or the wait was over.
+        Refused = "refused",
+        /// As many wait as may: refused at once.
+        Full = "full",
+        /// Its caller left.
+        Left = "left",
+    }
+);
+
+label!(
     /// What became of a notice to the webhook.
     Webhook {
         /// It was taken.

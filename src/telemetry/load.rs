@@ -11,7 +11,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounterVec, IntGaugeVec, Opts};
 
-use super::labels::Shed;
+use super::labels::{Held, Shed};
 use crate::domain::message::PeerId;
 
 /// What is asked of one peer at once.
@@ -23,7 +23,10 @@ pub struct Load {
     pub in_flight: AtomicU64,
     /// Calls that wait for their turn.
     pub queued: AtomicU64,
+    /// Calls that wait at an open breaker.
+    pub held: AtomicU64,
     shed: [AtomicU64; Shed::ALL.len()],
+    holds: [AtomicU64; Held::ALL.len()],
 }
 
 impl Load {
@@ -37,6 +40,17 @@ impl Load {
     pub fn shed_for(&self, why: Shed) -> u64 {
         self.shed[why as usize].load(Ordering::Relaxed)
     }
+
+    /// A call waited at an open breaker, or found no place to, and this came of it.
+    pub fn held(&self, came: Held) {
+        self.holds[came as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often this came of a call at an open breaker.
+    #[must_use]
+    pub fn held_for(&self, came: Held) -> u64 {
+        self.holds[came as usize].load(Ordering::Relaxed)
+    }
 }
 
 /// The loads of all peers, as a page shows them.
@@ -46,7 +60,9 @@ pub(super) struct Loads {
     limit: IntGaugeVec,
     in_flight: IntGaugeVec,
     queued: IntGaugeVec,
+    held: IntGaugeVec,
     shed: Opts,
+    holds: Opts,
 }
 
 impl Loads {
@@ -62,9 +78,14 @@ impl Loads {
             )?,
             in_flight: gauges("calls_in_flight", "Calls that a peer works at now.")?,
             queued: gauges("calls_queued", "Calls that wait for their turn now.")?,
+            held: gauges("calls_held", "Calls that wait at an open breaker for its probe now.")?,
             shed: Opts::new(
                 "stipula_shed_total",
                 "Requests refused for want of room, rate or size, by why.",
+            ),
+            holds: Opts::new(
+                "stipula_holds_total",
+                "Calls that waited at an open breaker, or found no place to, by what came of it.",
             ),
         })
     }
@@ -78,13 +99,17 @@ impl Loads {
 
 impl Collector for Loads {
     fn desc(&self) -> Vec<&Desc> {
-        [&self.limit, &self.in_flight, &self.queued].into_iter().flat_map(Collector::desc).collect()
+        let gauges = [&self.limit, &self.in_flight, &self.queued, &self.held];
+        gauges.into_iter().flat_map(Collector::desc).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         // Counters are made anew for each page, because theirs cannot be set.
-        let Ok(shed) = IntCounterVec::new(self.shed.clone(), &["peer", "reason"]) else {
+        let (Ok(shed), Ok(holds)) = (
+            IntCounterVec::new(self.shed.clone(), &["peer", "reason"]),
+            IntCounterVec::new(self.holds.clone(), &["peer", "outcome"]),
+        ) else {
             return Vec::new();
         };
         for (peer, load) in &*known {
@@ -92,6 +117,7 @@ impl Collector for Loads {
                 (&self.limit, &load.limit),
                 (&self.in_flight, &load.in_flight),
                 (&self.queued, &load.queued),
+                (&self.held, &load.held),
             ] {
                 let now = i64::try_from(now.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
                 gauge.with_label_values(&[peer.as_str()]).set(now);
@@ -100,8 +126,13 @@ impl Collector for Loads {
                 let labels = [peer.as_str(), why.word()];
                 shed.with_label_values(&labels).inc_by(load.shed_for(*why));
             }
+            for came in Held::ALL {
+                let labels = [peer.as_str(), came.word()];
+                holds.with_label_values(&labels).inc_by(load.held_for(*came));
+            }
         }
-        let gauges = [&self.limit, &self.in_flight, &self.queued];
-        gauges.into_iter().flat_map(Collector::collect).chain(shed.collect()).collect()
+        let gauges = [&self.limit, &self.in_flight, &self.queued, &self.held];
+        let gauges = gauges.into_iter().flat_map(Collector::collect);
+        gauges.chain(shed.collect()).chain(holds.collect()).collect()
     }
 }

@@ -20,8 +20,8 @@ mod otlp;
 mod trace;
 
 pub use labels::{
-    AdvisorOutcome, Approval, Dropped, HealStage, Limit, NegotiationResult, Reloaded, Retried,
-    Shed, ViolationKind, Webhook,
+    AdvisorOutcome, Approval, Dropped, HealStage, Held, Limit, NegotiationResult, Reloaded,
+    Retried, Shed, ViolationKind, Webhook,
 };
 pub use load::Load;
 pub use logs::{LogFormat, Settings, change_filter, check_filter, start_logs};

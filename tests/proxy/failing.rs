@@ -7,16 +7,18 @@ use serde_json::{Value, json};
 use stipula::domain::health::{BreakerRules, BreakerState, Fault, RetryRules};
 use stipula::domain::message::{Executed, Millis, Verdict};
 use stipula::live::{Binding, Mode, ObservationKind, ToolBinding};
-use stipula::proxy::{Resilience, Settings};
+use stipula::proxy::{HoldRules, Resilience, Settings};
 
 use crate::rig::{Answer, CALL, Rig, Told, bound, routine, soon, tool};
 
 const GOOD: &str = r#"{"jsonrpc":"2.0","id":7,"result":{"structuredContent":{"price":1}}}"#;
 
-/// Calls are asked for once; a breaker that opened stays so for longer than a test.
+/// Calls are asked for once, and nobody waits at a breaker that opened: it stays so for longer than a test.
 fn once() -> Settings {
     let retry = RetryRules { most: 0, ..RetryRules::default() };
-    Settings { resilience: Resilience { retry, ..Resilience::default() }, ..Settings::default() }
+    let hold = HoldRules { wait: Millis(0), ..HoldRules::default() };
+    let resilience = Resilience { retry, hold, ..Resilience::default() };
+    Settings { resilience, ..Settings::default() }
 }
 
 fn call(id: &str, arguments: &str) -> String {

@@ -431,6 +431,7 @@ pub(crate) fn tool() -> ToolBinding {
         mirrored: HashMap::new(),
         read_only: true,
         read_only_hint: true,
+        idempotent: true,
         state: ToolState::Sound,
         revision: 1,
         kept: AtomicBool::new(true),

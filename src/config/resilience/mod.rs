@@ -18,6 +18,11 @@ pub(super) fn path(raw: &Resilience) -> proxy::Resilience {
             least_per_second: raw.retry_least_per_second,
         },
         breaker: breaker(raw),
+        hold: proxy::HoldRules {
+            wait: Millis(raw.breaker.hold_ms),
+            queue: raw.breaker.queue,
+            queue_all: raw.breaker.queue_all,
+        },
         stale: proxy::StaleRules {
             enabled: raw.stale.enabled,
             max_age: Millis(raw.stale.max_age_ms),

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::health::{BreakerRules, PerformanceRules, RetryRules};
-use crate::proxy::StaleRules;
+use crate::proxy::{HoldRules, StaleRules};
 
 /// What is done where a peer is slow, fails or cannot be reached.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +49,13 @@ pub(in crate::config) struct PeerBreaker {
     /// How long it stays open at most.
     #[schemars(range(min = 1))]
     pub(in crate::config) longest_ms: u64,
+    /// How long a call that may run twice waits there for a probe that is near or under way; 0: not at all.
+    #[schemars(range(max = 60_000))]
+    pub(in crate::config) hold_ms: u64,
+    /// Calls of one peer that may wait so.
+    pub(in crate::config) queue: u64,
+    /// Calls of all peers that may wait so.
+    pub(in crate::config) queue_all: u64,
 }
 
 /// Last known good replies of tools that only read.
@@ -111,8 +118,15 @@ impl Default for Resilience {
 
 impl Default for PeerBreaker {
     fn default() -> Self {
-        let room = BreakerRules::default();
-        Self { failures: room.failures, open_ms: room.open.0, longest_ms: room.longest.0 }
+        let (room, hold) = (BreakerRules::default(), HoldRules::default());
+        Self {
+            failures: room.failures,
+            open_ms: room.open.0,
+            longest_ms: room.longest.0,
+            hold_ms: hold.wait.0,
+            queue: hold.queue,
+            queue_all: hold.queue_all,
+        }
     }
 }
 
