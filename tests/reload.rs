@@ -168,3 +168,56 @@ async fn a_file_that_changes_and_a_hangup_are_taken_up() {
     assert!(told.contains("SIGHUP") && told.contains("peers.flights.mode"), "{told}");
     sidecar.stop().await;
 }
+
+/// The types of the open events.
+fn open_types(status: &Value) -> Vec<String> {
+    let open = status["open_events"].as_array().unwrap();
+    open.iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_noticed_and_how_long_an_answer_may_take_change_while_it_runs() {
+    let (peer, state) = (peer().await, tempfile::tempdir().unwrap());
+    let limit = |limit: &'static str| {
+        move |asked: &Asked| asked.result(r#"{"n":1}"#).with("x-ratelimit-limit", limit)
+    };
+    let mut sidecar =
+        Sidecar::start_configured(&peer, state.path(), "mode: enforce, seal: first-use").await;
+    let mut agent = Agent::connect(sidecar.proxy).await;
+    let said = |text: &str| format!("{text}{}", file(&peer, "    mode: enforce\n"));
+    let put = async |text: &str| {
+        replace(state.path(), &said(text));
+        let (status, said) = reload(&sidecar).await;
+        assert_eq!(status, 200, "{said}");
+    };
+    // A limit that falls to less than a half is drift, but not to one that looks for more.
+    put("drift: { policy: { limit_drop: 90 }, semantic: { on: off } }\n").await;
+    for advertised in ["100", "40"] {
+        peer.reply(limit(advertised));
+        assert!(agent.call("search", &json!({ "q": "x" })).await.structured().is_ok());
+    }
+    assert_eq!(open_types(&sidecar.status().await), [""; 0]);
+    put("drift: { policy: { limit_drop: 50 }, semantic: { on: off } }\n").await;
+    // What was told once is no news.
+    peer.reply(limit("39"));
+    assert!(agent.call("search", &json!({ "q": "x" })).await.structured().is_ok());
+    sidecar.until("the event", |status| open_types(status) == ["policy"]).await;
+
+    // What holds for all peers is in force for each of them.
+    put("resilience: { deadline_ms: 300, retries: 0, stale: { enabled: off } }\n").await;
+    let (never, _) = tokio::sync::watch::channel(false);
+    let held = never.clone();
+    peer.reply(move |asked| asked.result(r#"{"n":1}"#).when(&held));
+    assert_eq!(agent.call("search", &json!({ "q": "x" })).await.error().0, -31009);
+    never.send_replace(true);
+    let told = sidecar.told("drift.policy.limit_drop").await;
+    assert!(told.contains("another configuration is in force"), "{told}");
+    sidecar.stop().await;
+    let ledger = stage::cli(&["ledger", "export", state.path().to_str().unwrap()]).await;
+    let ledger = String::from_utf8(ledger.stdout).unwrap();
+    assert!(
+        ledger
+            .lines()
+            .any(|line| { line.contains("configured") && line.contains("resilience.deadline_ms") })
+    );
+}

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use stage::{Agent, Asked, Peer, Sidecar, soon};
+use stage::{Agent, Asked, Peer, Sidecar, said_to, soon};
 
 const SECRET: &[u8] = b"a secret of thirty-two bytes ...";
 
@@ -191,4 +191,48 @@ async fn a_redirect_is_not_followed_and_a_slow_receiver_holds_up_nobody() {
     }
     until_outcome(&sidecar, "dropped", 1.0).await;
     assert_eq!(outcomes(&sidecar, "delivered").await, 0.0);
+}
+
+/// Puts another text in force.
+async fn reload(sidecar: &Sidecar, text: &str) {
+    std::fs::write(sidecar.state.join("stipula.yaml"), text).unwrap();
+    let token = std::fs::read_to_string(sidecar.state.join("admin.token")).unwrap();
+    let request =
+        Request::post("/api/v1/reload").header("authorization", format!("Bearer {}", token.trim()));
+    let request = request.body(Full::default()).unwrap();
+    let (status, said) = soon("a reload", said_to(sidecar.admin, request)).await;
+    assert_eq!(status, 200, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_receiver_is_told_after_a_reload_and_then_nobody() {
+    let (mut first, mut second) = (Receiver::start(&[204]).await, Receiver::start(&[204]).await);
+    let state = tempfile::tempdir().unwrap();
+    let (peer, sidecar, mut agent) = waiting(&first, "", state.path()).await;
+    first.got(1).await;
+    until_outcome(&sidecar, "delivered", 1.0).await;
+    let before = first.got(1).await.len();
+    let mut changes = async |name: &str| {
+        peer.change(booking(Some(name)), |asked: &Asked| asked.rejected("missing property"));
+        let said = agent.call("book_flight", &json!({ "flight": "F" })).await;
+        assert_eq!(said.error().0, -31007);
+        sidecar.until("it waits", |status| status["waiting"].to_string().contains(name)).await;
+    };
+    let url = format!("http://{}/other", second.address);
+    reload(&sidecar, &format!("webhook: {{ url: \"{url}\", secret: \"${{env:HOOK_SECRET}}\" }}\n"))
+        .await;
+    changes("notify_two").await;
+    let got = second.got(1).await;
+    assert_eq!(got[0].0, "/other");
+    assert_eq!(first.got(1).await.len(), before, "the first one is told no more");
+    until_outcome(&sidecar, "delivered", 1.0 + before as f64).await;
+    let told = outcomes(&sidecar, "delivered").await;
+    reload(&sidecar, "{}\n").await;
+    changes("notify_three").await;
+    let counted = ["delivered", "retried", "failed", "dropped"];
+    let mut sum = 0.0;
+    for outcome in counted {
+        sum += outcomes(&sidecar, outcome).await;
+    }
+    assert_eq!(sum, told, "nobody is told");
 }

@@ -14,11 +14,12 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::peers::{Endpoints, client, endpoints, proxied};
-use super::sidecar::within_means;
+use super::sidecar::{webhook, within_means};
 use super::upkeep::MemoryLimit;
 use super::watch::Watch;
 use crate::admin::{Life, ReloadAsked, Standing};
 use crate::config::{Changed, ConfigError, Flags, Settings, load};
+use crate::control::notify::Webhook;
 use crate::control::{Anew, Handle};
 use crate::domain::message::Clock;
 use crate::proxy::Gateway;
@@ -50,6 +51,8 @@ pub(super) struct Reloading {
 struct Ready {
     settings: Settings,
     endpoints: Endpoints,
+    /// Who is told of approvals and incidents.
+    webhook: Option<Webhook>,
     changed: Vec<Changed>,
 }
 
@@ -151,13 +154,13 @@ impl Reloading {
         let (flags, before) = (self.flags.clone(), self.endpoints.clone());
         let built = tokio::task::spawn_blocking(move || built(&flags, &before)).await;
         let built = built.map_err(|stopped| Refused::invalid(vec![stopped.to_string()]))?;
-        let (settings, endpoints) = built.map_err(Refused::invalid)?;
+        let (settings, endpoints, webhook) = built.map_err(Refused::invalid)?;
         let changed = self.settings.written.changes_to(&settings.written);
         let fixed = changed.iter().filter(|one| !one.live);
         let faults: Vec<String> =
             fixed.map(|one| format!("`{one}` changed, which needs a restart")).collect();
         if faults.is_empty() {
-            Ok(Ready { settings, endpoints, changed })
+            Ok(Ready { settings, endpoints, webhook, changed })
         } else {
             Err(Refused { result: Reloaded::NeedsRestart, faults })
         }
@@ -165,7 +168,7 @@ impl Reloading {
 
     /// Puts it in force. Nothing here can fail: what could was done before.
     async fn apply(&mut self, ready: Ready) {
-        let Ready { settings, endpoints, changed } = ready;
+        let Ready { settings, endpoints, webhook, changed } = ready;
         self.gateway.reload(settings.proxy.clone(), proxied(&settings, &endpoints));
         let [data, doors] = &self.listeners;
         data.replace(within_means(&settings.listen));
@@ -176,15 +179,12 @@ impl Reloading {
             // The filter was parsed before; only a log that was never started is not changed.
             tracing::warn!(what, "the log's filter is kept");
         }
+        if changed.iter().any(|one| one.path[0] == "webhook") {
+            self.control.tell_to(webhook);
+        }
         let told = settings.control.peers.iter().zip(&endpoints).map(|(peer, (_, endpoint))| {
-            let mine =
-                |one: &&Changed| one.path.get(1).is_some_and(|name| *name == peer.id.as_str());
-            let keys: Vec<String> = changed
-                .iter()
-                .filter(|one| one.path[0] == "peers")
-                .filter(mine)
-                .map(ToString::to_string)
-                .collect();
+            let mine = |one: &&Changed| concerns(one, peer.id.as_str());
+            let keys: Vec<String> = changed.iter().filter(mine).map(ToString::to_string).collect();
             let known = self.endpoints.iter().any(|(_, old)| Arc::ptr_eq(old, endpoint));
             (peer, keys, (!known).then(|| client(endpoint)))
         });
@@ -203,8 +203,19 @@ impl Reloading {
     }
 }
 
+/// Whether a key says how the control plane goes by this peer: its own, and those that hold for all.
+fn concerns(changed: &Changed, peer: &str) -> bool {
+    match changed.path[0].as_str() {
+        "peers" => changed.path.get(1).is_some_and(|name| name == peer),
+        section => matches!(section, "drift" | "resilience"),
+    }
+}
+
 /// The settings of the file, with all that it names read and made.
-fn built(flags: &Flags, before: &Endpoints) -> Result<(Settings, Endpoints), Vec<String>> {
+fn built(
+    flags: &Flags,
+    before: &Endpoints,
+) -> Result<(Settings, Endpoints, Option<Webhook>), Vec<String>> {
     let settings = load(flags).map_err(|error| told(&error))?;
     let mut faults = Vec::new();
     telemetry::check_filter(&settings.telemetry).unwrap_or_else(|what| faults.push(what));
@@ -213,12 +224,13 @@ fn built(flags: &Flags, before: &Endpoints) -> Result<(Settings, Endpoints), Vec
             faults.push(error.to_string());
         }
     }
-    match endpoints(&settings, Some(before)) {
-        Ok(endpoints) if faults.is_empty() => return Ok((settings, endpoints)),
-        Ok(_) => {}
-        Err(error) => faults.push(error.to_string()),
+    let webhook = webhook(&settings).map_err(|error| faults.push(error.to_string()));
+    let endpoints =
+        endpoints(&settings, Some(before)).map_err(|error| faults.push(error.to_string()));
+    match (webhook, endpoints) {
+        (Ok(webhook), Ok(endpoints)) if faults.is_empty() => Ok((settings, endpoints, webhook)),
+        _ => Err(faults),
     }
-    Err(faults)
 }
 
 /// Each fault in one line, with its place and without the text that stands there.

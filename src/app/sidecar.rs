@@ -346,7 +346,7 @@ fn advisors(
 }
 
 /// Who is told of approvals and incidents.
-fn webhook(settings: &Settings) -> Result<Option<Webhook>, StartError> {
+pub(super) fn webhook(settings: &Settings) -> Result<Option<Webhook>, StartError> {
     settings.webhook.clone().map(Webhook::new).transpose().map_err(StartError::Webhook)
 }
 

@@ -58,7 +58,7 @@ pub(super) struct Shared {
     pub(super) advisors: Option<Arc<Panel>>,
     pub(super) signer: Option<Arc<Signer>>,
     pub(super) routines: Arc<RoutineCache>,
-    pub(super) notifier: Option<Notifier>,
+    pub(super) notifier: Notifier,
     pub(super) dropped: Arc<AtomicU64>,
     pub(super) told: mpsc::UnboundedSender<Told>,
 }

@@ -42,7 +42,8 @@ impl Peer {
             // Without one of its own, the next reading says how old a surface may be.
             self.max_age = now.max_age.unwrap_or(Millis(0));
         }
-        if (now.inference_samples > 0) != (before.inference_samples > 0) {
+        let samples = |of: &PeerSettings| (of.inference_samples > 0, of.semantic.on);
+        if samples(now) != samples(&before) {
             // Which replies are sampled is part of what is in force.
             self.tools.values_mut().for_each(|life| life.binding = None);
         }

@@ -58,7 +58,10 @@ impl Peer {
         tool: Option<&str>,
         what: &str,
     ) {
-        let Some(notifier) = &self.shared.notifier else { return };
+        let notifier = &self.shared.notifier;
+        if !notifier.has_receiver() {
+            return;
+        }
         let event = drift_id.and_then(|id| self.events.get(id));
         let head = self.chain.head();
         notifier.tell(Notice {

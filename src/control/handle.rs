@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::advisor::Panel;
 use super::configure::Anew;
 use super::lag::Lag;
+use super::notify::{Ambient, Notifier, Webhook};
 use super::scribe::Scribe;
 use super::status::{
     ApprovalShown, ApprovalStatus, BundleShown, BundleStatus, PeerStatus, Status, Why,
@@ -78,6 +79,22 @@ pub struct Handle {
     pub(super) scribe: Scribe,
     pub(super) lag: Lag,
     pub(super) advisors: Option<Arc<Panel>>,
+    pub(super) telling: Telling,
+}
+
+/// Who is told of approvals and incidents, and where those tasks run.
+#[derive(Clone)]
+pub(super) struct Telling {
+    notifier: Notifier,
+    ambient: Ambient,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Telling {
+    /// On the runtime that this is called on.
+    pub(super) fn here(notifier: Notifier, ambient: Ambient) -> Self {
+        Self { notifier, ambient, runtime: tokio::runtime::Handle::current() }
+    }
 }
 
 impl std::fmt::Debug for Handle {
@@ -210,6 +227,15 @@ impl Handle {
     pub async fn configure(&self, anew: Anew) -> Result<String, HandleError> {
         let (peer, anew) = (anew.settings.id.clone(), Box::new(anew));
         self.ask(&peer, |answer| Command::Configure { anew, answer }).await
+    }
+
+    /// Another receiver is told of approvals and incidents from now on, or nobody. What waits for the one
+    /// before is sent there still.
+    pub fn tell_to(&self, webhook: Option<Webhook>) {
+        let Telling { notifier, ambient, runtime } = &self.telling;
+        if let Some(sending) = notifier.turn_to(webhook, ambient) {
+            runtime.spawn(sending.run());
+        }
     }
 
     /// Seals a peer's surface now.

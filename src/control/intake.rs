@@ -15,9 +15,9 @@ use super::advisor::Panel;
 use super::bindings::RoutineCache;
 use super::chain::Chain;
 use super::events::Events;
-use super::handle::{Command, Handle, Line};
+use super::handle::{Command, Handle, Line, Telling};
 use super::lag::{Behind, Lag};
-use super::notify::{Ambient, Sending, Webhook};
+use super::notify::{Ambient, Notifier, Sending, Webhook};
 use super::scribe::Scribe;
 use super::settings::{PeerSettings, Settings};
 use super::status::Told;
@@ -73,6 +73,8 @@ pub struct Control {
     lines: BTreeMap<PeerId, Line>,
     commands: Vec<mpsc::Receiver<Command>>,
     sending: Option<Sending>,
+    notifier: Notifier,
+    ambient: Ambient,
     scribe: Scribe,
 }
 
@@ -97,8 +99,8 @@ impl Control {
             dice: Arc::clone(&parts.dice),
             metrics: parts.metrics.clone(),
         };
-        let opened = parts.webhook.take().map(|webhook| webhook.opened(ambient));
-        let (notifier, sending) = opened.unzip();
+        let notifier = Notifier::default();
+        let sending = notifier.turn_to(parts.webhook.take(), &ambient);
         let (mut bindings, mut lines) = (BTreeMap::new(), BTreeMap::new());
         let (mut actors, mut inlets) = (Vec::new(), Vec::new());
         for peer in peers {
@@ -125,7 +127,10 @@ impl Control {
             actors.push(actor);
             inlets.push(commands);
         }
-        Ok((Self { parts, peers: actors, lines, commands: inlets, sending, scribe }, bindings))
+        let commands = inlets;
+        let control =
+            Self { parts, peers: actors, lines, commands, sending, notifier, ambient, scribe };
+        Ok((control, bindings))
     }
 
     /// Starts the actors on the current runtime. They end, and write what they know, when the lanes
@@ -155,6 +160,7 @@ impl Control {
             scribe: self.scribe,
             lag: lag.clone(),
             advisors: self.parts.advisors,
+            telling: Telling::here(self.notifier, self.ambient),
         };
         (handle, Running { intake, actors, lag })
     }

@@ -82,6 +82,7 @@ impl Peer {
         let Ok(reply) = serde_json::from_slice::<Value>(text) else { return };
         let arguments = serde_json::from_slice(&sample.arguments).unwrap_or_default();
         let profile = meaning.profile.get_or_insert_with(|| Box::new(Profile::new(settings)));
+        profile.go_by(settings);
         if profile.is_batch_empty() {
             meaning.begun = now;
         }

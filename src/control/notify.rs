@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -103,19 +104,36 @@ impl Notice {
     }
 }
 
-/// Puts notices into the queue. Clones share it.
-#[derive(Clone)]
-pub(super) struct Notifier {
-    lane: mpsc::Sender<Notice>,
+/// Puts notices into the queue of whoever is told now, if anybody is. Clones share it.
+#[derive(Clone, Default)]
+pub(super) struct Notifier(Arc<ArcSwapOption<Lane>>);
+
+struct Lane {
+    notices: mpsc::Sender<Notice>,
     metrics: Metrics,
 }
 
 impl Notifier {
+    /// Whether there is somebody to tell.
+    pub(super) fn has_receiver(&self) -> bool {
+        self.0.load().is_some()
+    }
+
     /// Never waits.
     pub(super) fn tell(&self, notice: Notice) {
-        if self.lane.try_send(notice).is_err() {
-            self.metrics.webhook(Outcome::Dropped);
+        let lane = self.0.load();
+        if let Some(lane) = lane.as_ref().filter(|lane| lane.notices.try_send(notice).is_err()) {
+            lane.metrics.webhook(Outcome::Dropped);
         }
+    }
+
+    /// Another receiver is told from now on, or nobody. What waits for the one before goes to it still:
+    /// its task, and this one's, must be run.
+    pub(super) fn turn_to(&self, webhook: Option<Webhook>, ambient: &Ambient) -> Option<Sending> {
+        let opened = webhook.map(|webhook| webhook.opened(ambient.clone()));
+        let (lane, sending) = opened.unzip();
+        self.0.store(lane.map(Arc::new));
+        sending
     }
 }
 
@@ -153,10 +171,10 @@ impl Webhook {
     }
 
     /// The way to it, and the task that sends.
-    pub(super) fn opened(self, ambient: Ambient) -> (Notifier, Sending) {
-        let (lane, queue) = mpsc::channel(self.settings.queue.max(1));
-        let notifier = Notifier { lane, metrics: ambient.metrics.clone() };
-        (notifier, Sending { webhook: self, queue, ambient })
+    fn opened(self, ambient: Ambient) -> (Lane, Sending) {
+        let (notices, queue) = mpsc::channel(self.settings.queue.max(1));
+        let lane = Lane { notices, metrics: ambient.metrics.clone() };
+        (lane, Sending { webhook: self, queue, ambient })
     }
 
     /// One try; true where it was taken, `Err` where another try is of no use.
@@ -196,13 +214,14 @@ impl Webhook {
 }
 
 /// Time, chance and numbers.
+#[derive(Clone)]
 pub(super) struct Ambient {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) dice: Arc<dyn Dice>,
     pub(super) metrics: Metrics,
 }
 
-/// The task that sends; it ends with the last [`Notifier`].
+/// The task that sends; it ends when another receiver is told and nothing waits for this one any more.
 pub(super) struct Sending {
     webhook: Webhook,
     queue: mpsc::Receiver<Notice>,

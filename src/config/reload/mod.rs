@@ -46,6 +46,23 @@ pub(super) const LIVE: &[&[&str]] = &[
     &["failing", "high"],
     &["failing", "critical"],
     &["reload", "watch"],
+    &["drift", "semantic", "on"],
+    &["drift", "semantic", "every_calls"],
+    &["drift", "semantic", "every_ms"],
+    &["drift", "semantic", "samples"],
+    &["drift", "semantic", "drop"],
+    &["drift", "policy", "on"],
+    &["drift", "policy", "limit_drop"],
+    &["drift", "policy", "metadata_ms"],
+    &["webhook"],
+    &["webhook", "url"],
+    &["webhook", "secret"],
+    &["webhook", "secret", "file"],
+    &["webhook", "timeout_ms"],
+    &["webhook", "attempts"],
+    &["webhook", "backoff_ms"],
+    &["webhook", "queue"],
+    &["webhook", "roots"],
     &["resilience", "deadline_ms"],
     &["resilience", "retries"],
     &["resilience", "retry_pause_ms"],
@@ -216,14 +233,20 @@ mod tests {
         for live in LIVE {
             let mut here = &schema;
             for key in *live {
-                here = resolved(&schema, here);
-                let below = match *key {
-                    "*" => here.get("additionalProperties"),
-                    key => here.get("properties").and_then(|keys| keys.get(key)),
-                };
+                let below = forms(&schema, here).into_iter().find_map(|form| match *key {
+                    "*" => form.get("additionalProperties"),
+                    key => form.get("properties").and_then(|keys| keys.get(key)),
+                });
                 here = below.unwrap_or_else(|| panic!("{live:?}: no {key}"));
             }
         }
+    }
+
+    /// What a value of this schema may be: itself, or one of several.
+    fn forms<'s>(root: &'s Value, here: &'s Value) -> Vec<&'s Value> {
+        let here = resolved(root, here);
+        let any = here.get("anyOf").and_then(Value::as_array);
+        any.map_or(vec![here], |any| any.iter().flat_map(|one| forms(root, one)).collect())
     }
 
     fn resolved<'s>(root: &'s Value, mut here: &'s Value) -> &'s Value {

@@ -116,6 +116,17 @@ impl Profile {
         Self { settings, ..Self::default() }
     }
 
+    /// Goes by these settings from now on. Batches of another size cannot be compared with those before,
+    /// so it is made anew; not while the values are outside of it, for it would learn from them.
+    pub fn go_by(&mut self, settings: ProfileSettings) {
+        let made = |of: &ProfileSettings| (of.every_calls, of.least);
+        if made(&self.settings) == made(&settings) {
+            self.settings = settings;
+        } else if !self.disturbed {
+            *self = Self::new(settings);
+        }
+    }
+
     /// Whether no reply was taken since the last batch ended.
     #[must_use]
     pub const fn is_batch_empty(&self) -> bool {

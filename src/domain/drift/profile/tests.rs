@@ -56,6 +56,26 @@ fn prices_times_a_hundred_are_found_within_fifty_calls_and_they_come_back() {
 }
 
 #[test]
+fn other_settings_make_it_anew_and_never_while_its_values_are_outside_of_it() {
+    let settings = ProfileSettings::default();
+    let (mut profile, mut dice) = (Profile::new(settings), Dice(5));
+    assert!(played(&mut profile, &mut dice, 500, 1.0).is_none());
+    // How far it must drop is no part of what was learnt.
+    profile.go_by(ProfileSettings { drop: 12, ..settings });
+    assert_eq!(profile.taken(), 500);
+    let other = ProfileSettings { every_calls: 20, ..settings };
+    assert!(played(&mut profile, &mut dice, 50, 100.0).is_some());
+    profile.go_by(other);
+    assert!(profile.is_learnt() && profile.is_disturbed(), "it would learn the new prices");
+    played(&mut profile, &mut dice, 200, 1.0);
+    assert!(!profile.is_disturbed());
+    profile.go_by(other);
+    assert!(!profile.is_learnt());
+    assert!(played(&mut profile, &mut dice, 500, 1.0).is_none());
+    assert!(played(&mut profile, &mut dice, 100, 100.0).is_some());
+}
+
+#[test]
 fn nothing_is_compared_before_enough_replies() {
     let (mut profile, mut dice) = (Profile::new(ProfileSettings::default()), Dice(3));
     assert!(played(&mut profile, &mut dice, 40, 1.0).is_none());
