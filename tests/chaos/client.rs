@@ -1,6 +1,6 @@
 //! Clients that call once with each number, never again, and write down what they were told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::peer::{Peer, pad, roll};
+use crate::peer::{Peer, found, roll};
 
 /// Longer than any call may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -45,6 +45,21 @@ pub(crate) struct Book {
     pub(crate) begun_now: u64,
     pub(crate) answered_now: u64,
     ids_now: Vec<u64>,
+    /// Calls that we refused without claiming that they ran: the peer may know nothing of them.
+    unsent: BTreeSet<u64>,
+}
+
+/// What the peer saw of the calls of the last life.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Calls that it read.
+    pub(crate) calls: u64,
+    /// How often it read them.
+    pub(crate) times: u64,
+    /// Calls that we refused, and that it never saw.
+    pub(crate) unsent: u64,
+    /// Calls that were answered in its name, and that it never saw.
+    pub(crate) made_up: Vec<u64>,
 }
 
 impl std::fmt::Debug for Book {
@@ -63,10 +78,22 @@ impl std::fmt::Debug for Book {
 }
 
 impl Book {
-    /// How often the peer ran calls of the last life.
-    pub(crate) fn ran_now(&self, peer: &Peer) -> u64 {
-        let runs = peer.runs.lock().unwrap();
-        self.ids_now.iter().filter_map(|id| runs.get(id)).sum()
+    /// Of the calls of the last life, by the peer's own count: how many it read, how often it read
+    /// them in all, and how many it never saw. Those were refused by us, or nobody knows of them.
+    pub(crate) fn seen_now(&self, peer: &Peer) -> Seen {
+        let read = peer.read.lock().unwrap();
+        let mut seen = Seen::default();
+        for id in &self.ids_now {
+            match read.get(id) {
+                Some(times) => {
+                    seen.calls += 1;
+                    seen.times += times;
+                }
+                None if self.unsent.contains(id) => seen.unsent += 1,
+                None => seen.made_up.push(*id),
+            }
+        }
+        seen
     }
 }
 
@@ -236,13 +263,16 @@ impl Book {
             return;
         };
         let (result, error) = (&message["result"], &message["error"]);
-        if error["code"] == json!(-32602) {
+        if error["code"] == json!(-32602) && error["data"].is_null() {
             // The peer's own word about a name that it had a moment ago.
             *self.refused.entry("by the peer".to_owned()).or_default() += 1;
             return;
         }
         if let Some(code) = error["data"]["error"].as_str() {
             *self.refused.entry(code.to_owned()).or_default() += 1;
+            if error["data"]["executed"] != json!(true) {
+                self.unsent.insert(id);
+            }
             if let (true, Some(ran)) = (writes(id), error["data"]["executed"].as_bool()) {
                 self.told.insert(id, ran);
             }
@@ -252,11 +282,7 @@ impl Book {
                 self.told.insert(id, true);
             }
         } else {
-            let structured = &result["structuredContent"];
-            let own = structured["id"] == json!(id.to_string())
-                && structured["pad"] == json!(pad(id))
-                && structured.get("total").is_none_or(|total| *total == json!(roll(0, id) % 1_000));
-            if !own {
+            if result["structuredContent"] != found(id) {
                 self.torn.push(format!("{id}: {message}"));
                 return;
             }

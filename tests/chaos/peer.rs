@@ -35,6 +35,28 @@ pub(crate) fn pad(id: u64) -> String {
     format!("{id:x}.").repeat(8 + usize::try_from(id % 97).unwrap())
 }
 
+/// What is found under a number: a flight with figures as flights have them, the same each time.
+pub(crate) fn found(id: u64) -> Value {
+    let at = |of: u64, below: u64| roll(of, id) % below;
+    let route =
+        [("ZRH", "LIS", 1_700), ("OSL", "FCO", 2_000), ("VIE", "AMS", 960), ("CDG", "ATH", 2_100)];
+    let (from, to, km) = route[at(1, 4) as usize];
+    let (day, hour, minute) = (1 + at(2, 28), 5 + at(3, 17), 5 * at(4, 12));
+    json!({
+        "id": id.to_string(),
+        "pad": pad(id),
+        "from": from,
+        "to": to,
+        "departs": format!("2027-03-{day:02}T{hour:02}:{minute:02}:00Z"),
+        "status": if at(5, 20) == 0 { "delayed" } else { "on_time" },
+        "seats": at(6, 180),
+        "price": { "amount": (km * 12 + at(7, 9_000)) as f64 / 100.0, "currency": "EUR" },
+        "refundable": at(8, 3) == 0,
+        "gate": if at(9, 4) == 0 { Value::Null } else { json!(format!("B{}", 1 + at(10, 40))) },
+        "total": at(0, 1_000),
+    })
+}
+
 /// How a call goes wrong.
 enum Fault {
     None,
@@ -54,6 +76,8 @@ pub(crate) struct Peer {
     pub(crate) restarts: AtomicU64,
     /// How often each call ran.
     pub(crate) runs: Mutex<BTreeMap<u64, u64>>,
+    /// How often each call was read, whatever came of it.
+    pub(crate) read: Mutex<BTreeMap<u64, u64>>,
     seed: u64,
     began: Instant,
     calm: AtomicBool,
@@ -74,6 +98,7 @@ impl Peer {
             address: listener.local_addr().unwrap(),
             restarts: AtomicU64::new(0),
             runs: Mutex::default(),
+            read: Mutex::default(),
             seed,
             began: Instant::now(),
             calm: AtomicBool::new(false),
@@ -141,14 +166,23 @@ impl Peer {
     fn tools(&self) -> Value {
         let text = json!({ "type": "string" });
         let input = json!({ "type": "object", "properties": { "id": text }, "required": ["id"] });
+        let price = json!({
+            "type": "object",
+            "properties": { "amount": { "type": "number" }, "currency": text },
+            "required": ["amount", "currency"],
+        });
         let reply = json!({
             "type": "object",
-            "properties": { "id": text, "pad": text, "total": { "type": "integer" } },
-            "required": ["id", "pad"],
+            "properties": {
+                "id": text, "pad": text, "from": text, "to": text, "departs": text, "status": text,
+                "seats": { "type": "integer" }, "price": price, "refundable": { "type": "boolean" },
+                "total": { "type": "integer" },
+            },
+            "required": ["id", "pad", "price"],
         });
         let mut found = reply.clone();
         if self.release() == 1 {
-            found["properties"]["gate"] = text;
+            found["properties"]["gate"] = json!({ "type": ["string", "null"] });
         }
         json!([
             {
@@ -209,6 +243,7 @@ impl Peer {
 
     async fn call(&self, message: &Value) -> Result<Response<Out>, std::io::Error> {
         let id: u64 = message["params"]["arguments"]["id"].as_str().unwrap().parse().unwrap();
+        *self.read.lock().unwrap().entry(id).or_default() += 1;
         let fault = self.fault(id);
         if let Fault::Status(status) = fault {
             return Ok(bare(status));
@@ -220,9 +255,7 @@ impl Peer {
             return Ok(whole("application/json", text.to_string()));
         }
         *self.runs.lock().unwrap().entry(id).or_default() += 1;
-        let structured =
-            json!({ "id": id.to_string(), "pad": pad(id), "total": roll(0, id) % 1_000 });
-        let result = json!({ "content": [], "structuredContent": structured });
+        let result = json!({ "content": [], "structuredContent": found(id) });
         let reply = told(&message["id"], &result);
         let progress = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}"#;
         let events = format!("data: {progress}\n\nevent: message\ndata: {reply}\n\n");
