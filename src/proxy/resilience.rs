@@ -56,15 +56,19 @@ pub(super) async fn ask(call: &mut Call, outgoing: Outgoing) -> Result<Raw, Refu
         let probe = call.passes.is_some_and(is_probe);
         ended(call, fault);
         let again = fault.filter(|_| !probe).and_then(|fault| pause_before(call, &went, fault));
-        let Some(pause) = again else { return last(call, went, fault).map_err(|why| *why) };
-        let executed = went.err().map_or(Executed::Unknown, |failed| failed.executed);
+        let executed = went.as_ref().err().map_or(Executed::Unknown, |failed| failed.executed);
         if executed != Executed::No {
             ran = executed;
         }
+        let Some(pause) = again else {
+            // Any of the attempts may have run it, whatever became of the last.
+            let went = went.map_err(|failed| Failed { executed: ran, ..failed });
+            return last(call, went, fault).map_err(|why| *why);
+        };
         call.retried += 1;
         call.times.others += pause;
         tokio::time::sleep(Duration::from_micros(pause)).await;
-        if let Some(raw) = let_in(call, executed).await? {
+        if let Some(raw) = let_in(call, ran).await? {
             return Ok(raw);
         }
     }
