@@ -184,6 +184,47 @@ async fn an_advertised_limit_that_falls_by_more_than_half_is_policy_drift() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_limit_is_held_against_what_the_same_caller_was_told_of_the_same_tool() {
+    let mut tools = notes();
+    let mut other = tools[0].clone();
+    other["name"] = json!("count_notes");
+    tools.as_array_mut().unwrap().push(other);
+    let limited = |reads: u32| {
+        move |asked: &Asked| {
+            let quota = if asked.tool == "read_note" { reads } else { 20 };
+            echo(asked).with("ratelimit-policy", &format!("\"default\";q={quota};w=60"))
+        }
+    };
+    let peer = Peer::start(tools, limited(100)).await;
+    let state = tempfile::tempdir().unwrap();
+    let sidecar = Sidecar::start(&peer, state.path()).await;
+    let mut agent = Agent::connect(sidecar.proxy).await;
+    for _ in 0..3 {
+        for who in [ONE, TWO] {
+            read_as(&mut agent, who).await.structured().unwrap();
+            let params = json!({ "name": "count_notes", "arguments": { "id": "7" } });
+            let said = agent.ask_with("tools/call", &params, &[("authorization", who)]).await;
+            said.structured().unwrap();
+        }
+    }
+    peer.reply(limited(40));
+    for who in [ONE, TWO] {
+        read_as(&mut agent, who).await.structured().unwrap();
+    }
+    // One for each of the two callers, and none for a tool that always had the lower limit.
+    let open = |status: &Value| status["open_events"].as_array().unwrap().len();
+    sidecar.until("both events", |status| open(status) == 2).await;
+    assert_eq!(counted(&sidecar).await, 2.0);
+    // Both are told that it is back, whoever heard it first.
+    peer.reply(limited(100));
+    for who in [ONE, TWO] {
+        read_as(&mut agent, who).await.structured().unwrap();
+    }
+    none_open(&sidecar).await;
+    sidecar.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_names_itself_otherwise_waits_for_a_person() {
     let peer = Peer::start(notes(), echo).await;
     let state = tempfile::tempdir().unwrap();

@@ -41,10 +41,10 @@ pub(super) struct Standings {
     fresh: Vec<Fresh>,
     /// Callers that an open event is about.
     refused: BTreeMap<Principal, Refused>,
-    /// The widest limit that was advertised to each caller.
-    quotas: BTreeMap<Principal, Advertised>,
-    /// Open events about limits.
-    shrunk: BTreeMap<Principal, Uuid>,
+    /// The widest limit that was advertised to each caller of each tool.
+    quotas: BTreeMap<(Principal, ToolName), Advertised>,
+    /// Limits that shrank: the open event, one a caller, and the limit of now.
+    shrunk: BTreeMap<(Principal, ToolName), (Uuid, Advertised)>,
     /// What the peer's origin says of who gives access, and to what.
     pub(super) access: super::access::AccessWatch,
     /// The event about who the peer is, while it names itself otherwise.
@@ -94,7 +94,7 @@ impl Peer {
             self.note_let_through(&call.tool, principal.clone());
         }
         if let Some(limit) = call.standing.advertised {
-            self.note_limit(principal.clone(), limit, seen);
+            self.note_limit((principal.clone(), call.tool.clone()), limit, seen);
         }
     }
 
@@ -139,15 +139,16 @@ impl Peer {
         }
     }
 
-    fn note_limit(&mut self, principal: Principal, limit: Advertised, seen: u64) {
-        let Some(before) = self.standings.quotas.get(&principal).copied() else {
+    fn note_limit(&mut self, whose: (Principal, ToolName), limit: Advertised, seen: u64) {
+        let Some(before) = self.standings.quotas.get(&whose).copied() else {
             if self.standings.quotas.len() < CALLERS {
-                self.standings.quotas.insert(principal, limit);
+                self.standings.quotas.insert(whose, limit);
             }
             return;
         };
         if limit.fell_by(self.settings.policy.limit_drop, before) {
-            let observed = json!({ "principal": principal, "limit": limit });
+            let (principal, tool) = &whose;
+            let observed = json!({ "principal": principal, "tool": tool, "limit": limit });
             let event = self.policy_event(
                 (QUOTA, principal.as_str()),
                 (json!({ "principal": principal, "limit": before }), observed),
@@ -155,14 +156,16 @@ impl Peer {
             );
             let what = format!("the advertised limit fell from {before} to {limit}");
             let event = self.raise(event, seen, &what);
-            self.standings.shrunk.insert(principal, event);
+            self.standings.shrunk.insert(whose, (event, limit));
             return;
         }
         // What is allowed once is what a later limit is held against.
         if before.is_tighter_than(limit) {
-            self.standings.quotas.insert(principal.clone(), limit);
+            self.standings.quotas.insert(whose.clone(), limit);
         }
-        if let Some(event) = self.standings.shrunk.remove(&principal) {
+        if let Some((event, _)) = self.standings.shrunk.remove(&whose)
+            && self.standings.shrunk.values().all(|(open, _)| *open != event)
+        {
             let by = "the advertised limit is back".to_owned();
             self.move_event(event, EventState::Resolved, Some(by));
         }
@@ -315,9 +318,12 @@ impl Peer {
                     self.standings.refused.insert(principal, refused);
                 }
                 QUOTA => {
-                    if let Ok(limit) = serde_json::from_value(said(baseline, "limit")) {
-                        self.standings.quotas.insert(principal.clone(), limit);
-                        self.standings.shrunk.insert(principal, event.drift_id);
+                    let tool = said(observed, "tool");
+                    let whose = (principal, ToolName::from(tool.as_str().unwrap_or_default()));
+                    let limit = |place| serde_json::from_value(said(place, "limit"));
+                    if let (Ok(before), Ok(now)) = (limit(baseline), limit(observed)) {
+                        self.standings.quotas.insert(whose.clone(), before);
+                        self.standings.shrunk.insert(whose, (event.drift_id, now));
                     }
                 }
                 METADATA => self.take_up_grants(&event),
@@ -346,13 +352,15 @@ impl Peer {
     pub(super) fn accept_standing(&mut self, event: &DriftEvent) {
         let principal = event.evidence.observed["principal"].as_str().map(Principal::new);
         if let Some(principal) = principal {
-            if event.sensor == QUOTA {
-                let now = event.evidence.observed["limit"].clone();
-                if let Ok(limit) = serde_json::from_value(now) {
-                    self.standings.quotas.insert(principal.clone(), limit);
+            let standings = &mut self.standings;
+            let (shrunk, quotas) = (&mut standings.shrunk, &mut standings.quotas);
+            shrunk.retain(|whose, (open, now)| {
+                let taken = *open == event.drift_id;
+                if taken {
+                    quotas.insert(whose.clone(), *now);
                 }
-                self.standings.shrunk.remove(&principal);
-            }
+                !taken
+            });
             self.standings.refused.remove(&principal);
         }
         if event.sensor == IDENTITY {

@@ -26,18 +26,19 @@ pub(super) struct Access {
     hasher: RandomState,
     /// Who was let through to which tool, by hash.
     allowed: Box<[AtomicU64]>,
-    /// The limit that was advertised last: quota and window.
-    advertised: AtomicU64,
+    /// The limit that each caller was told last of each tool, by hash.
+    advertised: Box<[AtomicU64]>,
     /// Until when those who are let through are named, on the monotonic clock.
     watched_until: AtomicU64,
 }
 
 impl Default for Access {
     fn default() -> Self {
+        let slots = || (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
         Self {
             hasher: RandomState::new(),
-            allowed: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
-            advertised: AtomicU64::new(0),
+            allowed: slots(),
+            advertised: slots(),
             watched_until: AtomicU64::new(0),
         }
     }
@@ -52,26 +53,27 @@ impl Access {
         self.hasher.hash_one((tail, shown.len(), tool)) | 1
     }
 
-    fn slot(&self, mark: u64) -> &AtomicU64 {
-        &self.allowed[(mark >> 1) as usize % SLOTS]
-    }
-
-    /// The advertised limit, where it is another than the last.
-    fn news(&self, headers: &HeaderMap) -> Option<Advertised> {
+    /// The advertised limit, where it is another than the last that this caller was told of this tool.
+    fn news(&self, mark: u64, headers: &HeaderMap) -> Option<Advertised> {
         let now = advertised(headers)?;
-        let packed = (u64::from(now.quota) << 32) | u64::from(now.window_s);
-        let same = self.advertised.load(Ordering::Relaxed) == packed;
-        (!same && self.advertised.swap(packed, Ordering::Relaxed) != packed).then_some(now)
+        let told = self.hasher.hash_one((mark, now.quota, now.window_s));
+        let last = slot(&self.advertised, mark);
+        (last.load(Ordering::Relaxed) != told && last.swap(told, Ordering::Relaxed) != told)
+            .then_some(now)
     }
+}
+
+fn slot(slots: &[AtomicU64], mark: u64) -> &AtomicU64 {
+    &slots[(mark >> 1) as usize % SLOTS]
 }
 
 /// What this answer's head tells.
 pub(super) fn of(call: &Call, response: &Response<Body>, now: u64) -> Standing {
     let access = &call.lane.gate().access;
     let status = response.status();
-    let advertised = access.news(response.headers());
     let mark = access.mark(&call.headers, call.bond.tool.name.as_str());
-    let slot = access.slot(mark);
+    let advertised = access.news(mark, response.headers());
+    let slot = slot(&access.allowed, mark);
     if status.is_success() {
         if slot.load(Ordering::Relaxed) != mark {
             slot.store(mark, Ordering::Relaxed);
