@@ -167,7 +167,8 @@ impl Peer {
     /// Replies that keep their promise again end the event about their shape.
     pub(super) fn note_recovery(&mut self, call: &CallFact) {
         let Some(life) = self.tools.get_mut(&call.tool) else { return };
-        if life.reported.is_none() || call.verdict != Verdict::Kept || call.is_error {
+        let kept = call.verdict == Verdict::Kept && !call.is_error && call.rejection.is_none();
+        if life.reported.is_none() || !kept {
             return;
         }
         life.recovered += 1;

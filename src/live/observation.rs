@@ -76,7 +76,7 @@ pub struct CallFact {
     pub caller: Option<Arc<Caller>>,
     /// What became of it.
     pub verdict: Verdict,
-    /// Whether the reply was `isError`.
+    /// Whether the reply was an error: an `isError` result, or one of JSON-RPC that is no rejection.
     pub is_error: bool,
     /// Whether the peer ran it.
     pub executed: Executed,

@@ -138,7 +138,8 @@ fn error(code: i64) -> Judged {
                 -32019..=-32000 => Some(Fault::Error),
                 _ => None,
             };
-            Judged { fault, ..Judged::plain(Finding::Kept) }
+            // It passes, and it is no reply that kept a promise.
+            Judged { fault, is_error: true, ..Judged::plain(Finding::Kept) }
         }
     }
 }
