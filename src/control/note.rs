@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::actor::Peer;
 use super::reshape::BrokenReply;
+use crate::domain::contract::Violation;
 use crate::domain::drift::Outlook;
 use crate::domain::evidence::RecordBody;
 use crate::domain::message::{ToolName, UnixMillis, Verdict};
@@ -132,10 +133,11 @@ impl Peer {
         if self.chain.head().is_none() {
             return;
         }
-        if !call.violations.is_empty() {
-            self.note_broken(call, seen);
-        } else {
+        if call.violations.is_empty() {
             self.note_recovery(call);
+        } else if !call.violations.iter().all(Violation::is_undecided) {
+            // What we could not decide says nothing of the peer.
+            self.note_broken(call, seen);
         }
         // A refusal of ours too: the peer may be as it was, and only a listing shows that.
         let refused = call.verdict == Verdict::Refused

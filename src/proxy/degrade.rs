@@ -312,7 +312,7 @@ async fn broken(call: &mut Call, text: &Bytes, found: Broken, told: Ended) -> Ou
     };
     // A declaration that was never kept is a faulty one, and what cannot be decided is no drift.
     let faulty = !call.bond.tool.kept.load(std::sync::atomic::Ordering::Relaxed);
-    let too_much = violations.iter().all(|violation| violation.kind == "undecided");
+    let too_much = violations.iter().all(Violation::is_undecided);
     match call.bond.tool.mode {
         Mode::Observe => return ended(call, waived(found.violations), Outcome::AsCame),
         Mode::Warn => {

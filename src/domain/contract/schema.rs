@@ -45,6 +45,12 @@ impl Violation {
         self.kind == "required"
     }
 
+    /// Whether the schema could not be held against the reply: that is our limit, and no fault of it.
+    #[must_use]
+    pub fn is_undecided(&self) -> bool {
+        self.kind == "undecided"
+    }
+
     /// JSON Pointer to what is broken: for a member that is not there, to its own place.
     #[must_use]
     pub fn place(&self) -> String {
