@@ -169,7 +169,10 @@ fn families(exposition: &str) -> Vec<[String; 4]> {
 fn the_list_of_metrics_is_published() {
     let metrics = stipula::telemetry::Metrics::new();
     metrics.advisor_opened("claude");
-    metrics.peer(&"flights".into()).drift_event(DriftType::Schema, Severity::Medium);
+    let peer = metrics.peer(&"flights".into());
+    peer.drift_event(DriftType::Schema, Severity::Medium);
+    peer.profile_score(100.0);
+    peer.expiry(UnixMillis(0));
     let _ = metrics.load(&"flights".into());
     let mut text = "# Metrics\n\nWhat `GET /metrics` of the admin listener tells, in the Prometheus text format. Labels are closed\nsets or names that the operator chose; nothing a peer writes becomes a label.\n\n| name | type | labels | meaning |\n|---|---|---|---|\n".to_owned();
     for [name, kind, labels, help] in families(&metrics.render()) {

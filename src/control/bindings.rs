@@ -15,7 +15,6 @@ use crate::domain::message::{Digest, ToolName};
 use crate::domain::negotiation::effectively_read_only;
 use crate::domain::routine::CompiledRoutine;
 use crate::live::{Binding, Mode, RequestSchema, Sampler, ToolBinding, ToolState};
-use crate::telemetry::Metrics;
 
 /// Compiled routines, by the contract and the tool they belong to: bounded, the least used goes.
 pub(super) struct RoutineCache {
@@ -29,19 +28,12 @@ impl RoutineCache {
 
     /// The compiled routine of a tool, from the cache or compiled now; `None` where the tool has
     /// none, the error in words where it does not compile.
-    fn get(
-        &self,
-        contract: &Sealed,
-        tool: &str,
-        metrics: &Metrics,
-    ) -> Result<Option<Arc<CompiledRoutine>>, String> {
+    fn get(&self, contract: &Sealed, tool: &str) -> Result<Option<Arc<CompiledRoutine>>, String> {
         let Some(source) = contract.routine.0.get(tool) else { return Ok(None) };
         let key = (contract.hash, ToolName::from(tool));
         if let Some(known) = self.compiled.get(&key) {
-            metrics.cache(true);
             return Ok(Some(known));
         }
-        metrics.cache(false);
         let compiled = CompiledRoutine::compile(tool, source).map(Arc::new).map_err(|faults| {
             faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
         })?;
@@ -77,7 +69,6 @@ impl Peer {
                             life,
                             (mode, learns),
                             &self.shared.routines,
-                            &self.shared.metrics,
                         ));
                         life.binding = Some(Arc::clone(&bound));
                         bound
@@ -137,10 +128,9 @@ fn bind(
     life: &ToolLife,
     (mode, learns): (Mode, (bool, bool)),
     routines: &RoutineCache,
-    metrics: &Metrics,
 ) -> ToolBinding {
     let mut state = life.state.clone();
-    let routine = routines.get(contract, tool.name(), metrics).unwrap_or_else(|why| {
+    let routine = routines.get(contract, tool.name()).unwrap_or_else(|why| {
         // It was proven when it was sealed; read back damaged, it is not run.
         state = ToolState::Unhealable { drift: String::new(), why };
         None

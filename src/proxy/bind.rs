@@ -87,7 +87,7 @@ pub(super) async fn first_use(
     if binding.contract.is_some() || !lane.peer().seal_on_first_use {
         return seen;
     }
-    lane.doors().metrics.cache(false);
+    lane.doors().metrics.waited_for_contract();
     if !binding.first_use_told.swap(true, Ordering::AcqRel) {
         let kind = ObservationKind::FirstUse(caller(&exchange.parts.headers, envelope));
         if !report::reserved(lane, seen.generation, kind) {

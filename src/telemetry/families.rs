@@ -44,8 +44,7 @@ pub(super) struct PathFamilies {
     pub(super) first_call: Gauge,
     pub(super) cache_hit_ratio: Gauge,
     /// Behind `cache_hit_ratio`, which is computed when it is asked for.
-    pub(super) cache_hits: AtomicU64,
-    pub(super) cache_misses: AtomicU64,
+    pub(super) waited_for_contract: AtomicU64,
 }
 
 /// What the control plane tells.
@@ -157,10 +156,9 @@ impl Own<'_> {
             ),
             cache_hit_ratio: self.gauge(
                 "contract_cache_hit_ratio",
-                "Share of exchanges that found their contract compiled.",
+                "Share of exchanges under contract that found it compiled.",
             ),
-            cache_hits: AtomicU64::new(0),
-            cache_misses: AtomicU64::new(0),
+            waited_for_contract: AtomicU64::new(0),
         }
     }
 

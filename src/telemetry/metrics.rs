@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use prometheus::core::Collector;
-use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, TextEncoder};
+use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, TextEncoder};
 
 use super::families::Families;
 use super::histogram::seconds;
@@ -61,8 +61,8 @@ impl Metrics {
                 .collect(),
             stale_replies: all.path.stale_replies.with_label_values(&[name]),
             coherence: all.slow.coherence.with_label_values(&[name]),
-            profile_score: all.slow.profile_score.with_label_values(&[name]),
-            expiry: all.slow.expiry.with_label_values(&[name]),
+            profile_score: all.slow.profile_score.clone(),
+            expiry: all.slow.expiry.clone(),
             generation: all.slow.generation.with_label_values(&[name]),
             drift_events: all.slow.drift_events.clone(),
             name: peer.clone(),
@@ -149,10 +149,9 @@ impl Metrics {
         }
     }
 
-    /// Whether an exchange found its contract compiled (`hit`) or had to wait for one.
-    pub fn cache(&self, hit: bool) {
-        let cell = if hit { &self.0.path.cache_hits } else { &self.0.path.cache_misses };
-        cell.fetch_add(1, Ordering::Relaxed);
+    /// An exchange came before there was a contract, and had to wait for one.
+    pub fn waited_for_contract(&self) {
+        self.0.path.waited_for_contract.fetch_add(1, Ordering::Relaxed);
     }
 
     /// An observation found no room.
@@ -209,17 +208,17 @@ impl Metrics {
     /// Ratios are computed when they are asked for, so that the path pays for none.
     fn settle_ratios(&self) {
         let all = &self.0;
-        let hits = all.path.cache_hits.load(Ordering::Relaxed);
-        let misses = all.path.cache_misses.load(Ordering::Relaxed);
-        all.path.cache_hit_ratio.set(ratio(hits, hits + misses));
-        let exchanges: u64 = all
-            .path
-            .exchanges
-            .collect()
-            .iter()
-            .flat_map(|family| family.get_metric())
-            .map(|metric| metric.get_counter().get_value())
-            .sum::<f64>() as u64;
+        let families = all.path.exchanges.collect();
+        let series = || families.iter().flat_map(|family| family.get_metric());
+        let passed = Verdict::Passed.word();
+        let under = |metric: &&prometheus::proto::Metric| {
+            metric.get_label().iter().all(|label| label.value() != passed)
+        };
+        let count = |metric: &prometheus::proto::Metric| metric.get_counter().get_value() as u64;
+        let exchanges: u64 = series().map(count).sum();
+        let under: u64 = series().filter(under).map(count).sum();
+        let waited = all.path.waited_for_contract.load(Ordering::Relaxed);
+        all.path.cache_hit_ratio.set(ratio(under.saturating_sub(waited), under));
         all.slow
             .repeat_call_llm_ratio
             .set(ratio(all.slow.advisor_calls.get(), exchanges.saturating_sub(1)));
@@ -273,8 +272,10 @@ struct PeerFamilies {
     retries: Vec<IntCounter>,
     stale_replies: IntCounter,
     coherence: Gauge,
-    profile_score: Gauge,
-    expiry: Gauge,
+    /// Without a series until there is something to tell: 0 would be the worst of all scores.
+    profile_score: GaugeVec,
+    /// The same: 0 would be a contract that has long expired.
+    expiry: GaugeVec,
     generation: IntGauge,
     drift_events: IntCounterVec,
 }
@@ -318,12 +319,13 @@ impl PeerMetrics {
 
     /// The lowest profile score among the peer's tools, 0 to 100.
     pub fn profile_score(&self, score: f64) {
-        self.0.profile_score.set(score);
+        self.0.profile_score.with_label_values(&[self.0.name.as_str()]).set(score);
     }
 
     /// When the contract in force expires.
     pub fn expiry(&self, at: UnixMillis) {
-        self.0.expiry.set(seconds(at.0.saturating_mul(1000)));
+        let expiry = self.0.expiry.with_label_values(&[self.0.name.as_str()]);
+        expiry.set(seconds(at.0.saturating_mul(1000)));
     }
 
     /// The generation in force.
