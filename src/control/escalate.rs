@@ -15,6 +15,8 @@ impl Peer {
     /// Calls a person because of an event, once: `kind` is `escalation`, `incident` or `rollback`.
     pub(super) fn escalate(&mut self, drift_id: Uuid, kind: &str, what: &str) {
         let Some(event) = self.events.get(drift_id).cloned() else { return };
+        let events = &self.events;
+        self.escalated.retain(|(id, _)| events.get(*id).is_some());
         if !self.escalated.insert((drift_id, kind.to_owned())) {
             return;
         }

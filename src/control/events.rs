@@ -9,6 +9,9 @@ use crate::domain::drift::{DriftEvent, DriftType, EventState, Fingerprint, Sever
 use crate::domain::evidence::{Record, RecordBody, RecordId};
 use crate::domain::message::PeerId;
 
+/// Faults of one peer that are remembered: those that are over give way, the oldest first.
+const MOST: usize = 1_000;
+
 /// The events of one peer, newest state of each.
 #[derive(Debug, Default)]
 pub(super) struct Events {
@@ -42,6 +45,12 @@ impl Events {
                 return Seen::Joined(known.drift_id);
             }
             self.reopened += 1;
+        } else if self.by_fingerprint.len() >= MOST {
+            let over = self.by_fingerprint.values().filter(|event| !is_open(event.state));
+            let oldest = over.min_by_key(|event| (event.detected_at, event.drift_id));
+            if let Some(oldest) = oldest.map(|event| event.fingerprint.clone()) {
+                self.by_fingerprint.remove(&oldest);
+            }
         }
         self.by_fingerprint.insert(event.fingerprint.clone(), event.clone());
         Seen::Opened(Box::new(event))
@@ -135,4 +144,47 @@ impl Events {
 /// Whether an event still asks for something.
 pub(super) fn is_open(state: EventState) -> bool {
     matches!(state, EventState::Open | EventState::Healing | EventState::Waiting)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    use crate::domain::drift::{Against, Evidence, fingerprint};
+    use crate::domain::message::UnixMillis;
+
+    fn event(number: u64) -> DriftEvent {
+        let against = Against::Pointers([format!("/{number}")].into());
+        DriftEvent {
+            drift_id: Uuid::from_u64_pair(1, number),
+            drift_type: DriftType::Policy,
+            severity: Severity::High,
+            contract_id: None,
+            tool: None,
+            fingerprint: fingerprint(None, None, DriftType::Policy, &against),
+            detected_at: UnixMillis(number),
+            sensor: "test".to_owned(),
+            evidence: Evidence { baseline: Value::Null, observed: Value::Null, diff: Value::Null },
+            occurrences: 1,
+            state: EventState::Open,
+            resolved_by: None,
+        }
+    }
+
+    #[test]
+    fn faults_that_are_over_give_way_and_open_ones_never_do() {
+        let mut events = Events::default();
+        for number in 0..3 * MOST as u64 {
+            let seen = events.see(event(number));
+            assert!(matches!(seen, Seen::Opened(_)), "{number}");
+            if number % 100 != 0 {
+                events.move_on(Uuid::from_u64_pair(1, number), EventState::Resolved, None);
+            }
+        }
+        assert_eq!(events.all().len(), MOST);
+        assert_eq!(events.open().count(), 30);
+        assert!(events.get(Uuid::from_u64_pair(1, 0)).is_some());
+        assert!(events.get(Uuid::from_u64_pair(1, 1)).is_none());
+    }
 }

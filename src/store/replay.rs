@@ -4,12 +4,20 @@
 use std::sync::Arc;
 
 use crate::domain::contract::Contract;
-use crate::domain::drift::DriftEvent;
+use crate::domain::drift::{DriftEvent, EventState};
 use crate::domain::evidence::{Record, RecordBody};
 use crate::domain::message::{Digest, PeerId, UnixMillis};
 use crate::domain::negotiation::{Proposal, Relations};
 
 use super::StoreError;
+
+/// Events that are told; of more, those that are over give way, the oldest first. All of them stand in
+/// the ledger.
+const MOST_EVENTS: usize = 10_000;
+
+fn is_over(event: &DriftEvent) -> bool {
+    matches!(event.state, EventState::Resolved | EventState::Dismissed)
+}
 
 /// What a replay of the ledger says is true now.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,7 +30,7 @@ pub struct State {
     pub kept: Vec<(PeerId, Digest, String)>,
     /// What earlier replies of a tool show of fields that follow from others, by peer and tool.
     pub relations: Vec<(PeerId, String, Relations)>,
-    /// Newest state of every drift event, oldest first.
+    /// Newest state of the newest event of every fault (by peer and fingerprint), oldest first.
     pub events: Vec<(PeerId, DriftEvent)>,
     /// Proposals by hash, with the event they answer, and the newest decision on each.
     pub proposals: Vec<PendingProposal>,
@@ -165,7 +173,18 @@ impl State {
             RecordBody::Drift { event } => {
                 match self.events.iter_mut().find(|(_, known)| known.drift_id == event.drift_id) {
                     Some((_, known)) => *known = DriftEvent::clone(event),
-                    None => self.events.push((peer, DriftEvent::clone(event))),
+                    None => {
+                        // What comes and goes is one fault: all but its newest event is history.
+                        self.events.retain(|(of, known)| {
+                            *of != peer || known.fingerprint != event.fingerprint
+                        });
+                        if self.events.len() >= MOST_EVENTS
+                            && let Some(at) = self.events.iter().position(|(_, it)| is_over(it))
+                        {
+                            self.events.remove(at);
+                        }
+                        self.events.push((peer, DriftEvent::clone(event)));
+                    }
                 }
             }
             RecordBody::Proposed { drift_id, hash, proposal } => {

@@ -4,8 +4,12 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Barrier};
 
 use proptest::prelude::{Strategy, any, prop, proptest};
+use serde_json::json;
+use stipula::domain::drift::{
+    Against, DriftEvent, DriftType, EventState, Evidence, Severity, fingerprint,
+};
 use stipula::domain::evidence::{Record, RecordBody, RecordId};
-use stipula::domain::message::Digest;
+use stipula::domain::message::{Digest, UnixMillis};
 use stipula::store::{Durability, MemoryStore, State, Store, StoreError};
 use uuid::Uuid;
 
@@ -183,6 +187,40 @@ fn decisions_events_and_kept_terms_are_a_replay() {
         store.append(&twice, Durability::Batched).unwrap();
         let state = store.state().unwrap();
         assert_eq!((state.kept.len(), state.proposals.len()), (1, 1));
+    });
+}
+
+#[test]
+fn of_a_fault_that_comes_and_goes_the_newest_event_is_told() {
+    let seen = |number: u64, place: &str, state: EventState| {
+        let evidence = Evidence { baseline: json!(null), observed: json!(null), diff: json!(null) };
+        let against = Against::Pointers([place.to_owned()].into());
+        let event = DriftEvent {
+            drift_id: Uuid::from_u64_pair(9, number),
+            drift_type: DriftType::Policy,
+            severity: Severity::High,
+            contract_id: None,
+            tool: None,
+            fingerprint: fingerprint(None, None, DriftType::Policy, &against),
+            detected_at: UnixMillis(number),
+            sensor: "access".to_owned(),
+            evidence,
+            occurrences: 1,
+            state,
+            resolved_by: None,
+        };
+        RecordBody::Drift { event: Box::new(event) }
+    };
+    for_each_store(|store| {
+        let mut records = vec![record(1, seen(0, "other", EventState::Open))];
+        for number in 1..=50 {
+            records.push(record(2 * number, seen(number, "same", EventState::Open)));
+            records.push(record(2 * number + 1, seen(number, "same", EventState::Resolved)));
+        }
+        store.append(&records, Durability::Batched).unwrap();
+        let events = store.state().unwrap().events;
+        let told: Vec<_> = events.iter().map(|(_, it)| (it.detected_at.0, it.state)).collect();
+        assert_eq!(told, [(0, EventState::Open), (50, EventState::Resolved)]);
     });
 }
 
