@@ -243,13 +243,6 @@ impl Pace {
             }
         }
     }
-
-    /// Moves between other bounds from now on.
-    pub fn rebound(&mut self, bounds: Bounds) {
-        if bounds != self.bounds {
-            *self = Self::new(bounds);
-        }
-    }
 }
 
 fn step(of: u64) -> u64 {
