@@ -5,6 +5,9 @@ mod stage;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,11 +17,12 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use stage::{Agent, Peer, Sidecar, soon, text_of};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -160,7 +164,7 @@ async fn read(
     sidecar: &Sidecar,
     request: Request<Full<Bytes>>,
 ) -> tokio::task::JoinHandle<Result<String, String>> {
-    let socket = tokio::net::TcpStream::connect(sidecar.proxy).await.unwrap();
+    let socket = TcpStream::connect(sidecar.proxy).await.unwrap();
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.unwrap();
     tokio::spawn(connection);
@@ -173,6 +177,110 @@ async fn read(
         let rest = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
         Ok(String::from_utf8_lossy(&rest).into_owned())
     })
+}
+
+/// What a listener says on a connection, byte for byte.
+#[derive(Clone, Default)]
+struct Overheard(Arc<Mutex<Vec<u8>>>);
+
+impl Overheard {
+    /// Error codes of the HTTP/2 GOAWAY frames so far.
+    fn goaways(&self) -> Vec<u32> {
+        let said = self.0.lock().unwrap();
+        let (mut rest, mut found) = (&said[..], Vec::new());
+        while let Some((head, more)) = rest.split_at_checked(9) {
+            let length =
+                usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+            let Some((body, more)) = more.split_at_checked(length) else { break };
+            if head[3] == 7 {
+                found.push(u32::from_be_bytes(body[4..8].try_into().unwrap()));
+            }
+            rest = more;
+        }
+        found
+    }
+}
+
+/// A connection that is overheard.
+struct Ear(TcpStream, Overheard);
+
+impl AsyncRead for Ear {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = into.filled().len();
+        let read = Pin::new(&mut self.0).poll_read(context, into);
+        self.1.0.lock().unwrap().extend_from_slice(&into.filled()[before..]);
+        read
+    }
+}
+
+impl AsyncWrite for Ear {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_http2_caller_is_told_to_go_away_and_given_its_reply() {
+    let state = tempfile::tempdir().unwrap();
+    let (sidecar, peer, open) = started(state.path(), 20_000).await;
+    let socket = TcpStream::connect(sidecar.proxy).await.unwrap();
+    let heard = Overheard::default();
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(
+        TokioExecutor::new(),
+        TokioIo::new(Ear(socket, heard.clone())),
+    )
+    .await
+    .unwrap();
+    let connection = tokio::spawn(connection);
+    let call = json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call",
+                       "params": { "name": "read", "arguments": {} } });
+    let mut request = request(Method::POST, sidecar.proxy, &call);
+    *request.uri_mut() = format!("http://{}/mcp", sidecar.proxy).parse().unwrap();
+    request.headers_mut().remove("host");
+    let answer = tokio::spawn(sender.send_request(request));
+    let one = async { peer.waiting.subscribe().wait_for(|now| *now == 1).await.map(drop) };
+    soon("the call at the peer", one).await.unwrap();
+    assert_eq!(heard.goaways(), [0_u32; 0]);
+    sidecar.signal(Signal::TERM);
+    soon("GOAWAY", async {
+        while heard.goaways().is_empty() {
+            tokio::task::yield_now().await
+        }
+    })
+    .await;
+    assert!(!answer.is_finished(), "the call is open still");
+    // Its stream goes on, and ends whole.
+    open.send_replace(true);
+    let answer = soon("the answer", answer).await.unwrap().unwrap();
+    assert_eq!(answer.status(), 200);
+    let body = soon("the reply", answer.into_body().collect()).await.unwrap().to_bytes();
+    let told: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(told["result"]["structuredContent"]["text"].as_str().unwrap().len(), LENGTH);
+    soon("the end of the connection", connection).await.unwrap().unwrap();
+    assert!(heard.goaways().iter().all(|code| *code == 0), "{:?}", heard.goaways());
+    sidecar.ended().await;
 }
 
 fn request(method: Method, address: SocketAddr, body: &Value) -> Request<Full<Bytes>> {
@@ -352,4 +460,11 @@ async fn nothing_runs_without_its_evidence() {
     std::fs::write(&ledger, text.replacen("search", "seorch", 1)).unwrap();
     let said = run(&kept).await;
     assert!(said.contains("stipula ledger verify") && !said.contains("listening"), "{said}");
+    std::fs::write(&ledger, text).unwrap();
+    // One that cannot be read at all.
+    let contract = std::fs::read_dir(kept.join("contracts")).unwrap().next().unwrap().unwrap();
+    std::fs::write(contract.path(), "{ not JSON").unwrap();
+    let name = contract.file_name().into_string().unwrap();
+    let said = run(&kept).await;
+    assert!(said.contains(&name) && !said.contains("listening"), "{said}");
 }
