@@ -10,6 +10,7 @@
 
 mod advisors;
 mod check;
+mod constraints;
 mod drift;
 mod failing;
 mod fault;

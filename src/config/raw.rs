@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::sharing::{Rate, RateLimits, Sharing, Sizes};
 use super::{advisors::raw::Advisors, drift::Drift, failing::Failing, reload::raw::Reload};
 use super::{resilience::raw::Resilience, secret::Secret, webhook::Webhook};
-use crate::control::{self, Adopt, SealPolicy};
+use crate::control;
 use crate::live::Mode;
 use crate::wire::transport::{server, upstream};
 use crate::{proxy, store, telemetry};
@@ -307,6 +307,9 @@ pub(super) struct Peer {
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub(super) deadline_ms: Option<u64>,
+    /// What its contract states beside its tools.
+    #[serde(default)]
+    pub(super) constraints: super::constraints::Constraints,
 }
 
 /// What a peer speaks.
@@ -425,6 +428,7 @@ impl Peer {
             sharing: Sharing::default(),
             sizes: Sizes::default(),
             deadline_ms: None,
+            constraints: super::constraints::Constraints::default(),
         }
     }
 }
@@ -573,25 +577,6 @@ impl Default for Control {
     fn default() -> Self {
         let room = control::Settings::default();
         Self { evidence_every_ms: room.evidence_every.0, cached_routines: room.cached_routines }
-    }
-}
-
-impl From<Seal> for SealPolicy {
-    fn from(seal: Seal) -> Self {
-        match seal {
-            Seal::FirstUse => Self::FirstUse,
-            Seal::Manual => Self::Manual,
-        }
-    }
-}
-
-impl From<Adopting> for Adopt {
-    fn from(adopt: Adopting) -> Self {
-        match adopt {
-            Adopting::Additions => Self::Additions,
-            Adopting::All => Self::All,
-            Adopting::Manual => Self::Manual,
-        }
     }
 }
 

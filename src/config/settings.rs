@@ -12,7 +12,7 @@ use super::resilience;
 use super::secret::signer;
 use super::sharing;
 use super::webhook;
-use crate::control::{self, PeerSettings, notify};
+use crate::control::{self, Adopt, PeerSettings, SealPolicy, notify};
 use crate::domain::contract::Signer;
 use crate::domain::json::Limits;
 use crate::domain::message::{Millis, PeerId};
@@ -258,9 +258,30 @@ fn peer_settings(raw: &Raw, name: &str, peer: &raw::Peer) -> PeerSettings {
         semantic: raw.drift.semantic.settings(),
         deadline: peer.deadline_ms.or(raw.resilience.deadline_ms).map(Millis),
         breaker: resilience::breaker(&raw.resilience),
+        retry: resilience::path(&raw.resilience).retry,
+        constraints: peer.constraints.stated(),
         performance: resilience::performance(&raw.resilience),
         policy: raw.drift.policy.settings(),
         ..PeerSettings::new(PeerId::from(name), origin(&peer.url))
+    }
+}
+
+impl From<raw::Seal> for SealPolicy {
+    fn from(seal: raw::Seal) -> Self {
+        match seal {
+            raw::Seal::FirstUse => Self::FirstUse,
+            raw::Seal::Manual => Self::Manual,
+        }
+    }
+}
+
+impl From<raw::Adopting> for Adopt {
+    fn from(adopt: raw::Adopting) -> Self {
+        match adopt {
+            raw::Adopting::Additions => Self::Additions,
+            raw::Adopting::All => Self::All,
+            raw::Adopting::Manual => Self::Manual,
+        }
     }
 }
 

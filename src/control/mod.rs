@@ -16,6 +16,7 @@
 
 mod access;
 mod actor;
+mod adjust;
 mod adopt;
 pub mod advisor;
 mod approvals;

@@ -14,13 +14,17 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::actor::Peer;
+use super::adjust::adjusted_by;
 use super::events::{Events, is_open};
 use super::status::Told;
 use crate::domain::drift::{
     Against, DriftEvent, DriftType, EventState, Evidence, Severity, fingerprint,
 };
 use crate::domain::evidence::{Cause, RecordBody, RecordId};
-use crate::domain::health::{BreakerState, Fault, Health, Level, Seen, Shift, Trouble, Turn};
+use crate::domain::health::{
+    Adjustment, BreakerState, Fault, Health, Level, Objective, PerformanceRules, Seen, Shift,
+    Trouble, Turn,
+};
 use crate::domain::message::{Millis, ToolName};
 use crate::live::{BreakerFact, CallFact, ToolHealth};
 
@@ -30,21 +34,28 @@ const SENSOR: &str = "performance";
 /// How one tool does, or the peer as a whole.
 #[derive(Debug, Default)]
 pub(super) struct Performance {
-    health: Health,
+    pub(super) health: Health,
     /// The event that is open about it.
-    event: Option<Uuid>,
+    pub(super) event: Option<Uuid>,
     /// The fault that opened the breaker last.
     opened_by: Option<Fault>,
 }
 
 impl Peer {
+    /// When a tool counts as slow or failing, by the settings and by what the contract states.
+    fn performance_rules(&self) -> PerformanceRules {
+        let stated = self.chain.head().and_then(|head| head.constraints.slo).unwrap_or_default();
+        let objective = Objective { p95: stated.p95_ms.map(Millis), error_rate: stated.error_rate };
+        PerformanceRules { objective, ..self.settings.performance }
+    }
+
     /// A call ended.
     pub(super) fn note_performance(&mut self, call: &CallFact, seen: u64) {
         // Whoever was refused without being asked for tells nothing of the peer.
         if self.chain.head().is_none() || (call.upstream_micros == 0 && call.fault.is_none()) {
             return;
         }
-        let rules = self.settings.performance;
+        let rules = self.performance_rules();
         if let Some(explained) = call.fault.and_then(|fault| self.explained(&call.tool, fault)) {
             self.events.sighted(explained);
             return;
@@ -61,11 +72,12 @@ impl Peer {
         };
         let performance = self.performance_of(&call.tool);
         let turns = performance.health.call(seen, seen_of_it, &rules);
-        let bad = call.fault.is_some() || performance.health.pace().is_slow();
+        let bad = call.fault.is_some() || performance.health.is_slow();
         if let Some(event) = performance.event.filter(|_| bad && turns.is_empty()) {
             self.events.sighted(event);
         }
         self.turned(Some(&call.tool), turns, seen);
+        self.adjust(&call.tool);
     }
 
     /// The open event that a failing call belongs to: a peer that cannot be reached, or a tool that
@@ -108,7 +120,7 @@ impl Peer {
 
     /// Trouble that lasts too long; breakers that closed unseen.
     pub(super) fn look_at_performance(&mut self, now: u64) {
-        let rules = self.settings.performance;
+        let rules = self.performance_rules();
         let reach = self.reach.event.is_some();
         let turns: Vec<Turn> = self.reach.health.tick(now, &rules).into_iter().collect();
         self.turned(None, turns, now);
@@ -125,15 +137,15 @@ impl Peer {
     /// Takes up what was open before a restart.
     pub(super) fn take_up_performance(&mut self) {
         let now = self.shared.clock.monotonic_micros();
-        let open: Vec<(Uuid, Option<String>)> = self
+        let open: Vec<(Uuid, Option<String>, Adjustment)> = self
             .events
             .open()
             .filter(|event| event.drift_type == DriftType::Performance)
-            .map(|event| (event.drift_id, event.tool.clone()))
+            .map(|event| (event.drift_id, event.tool.clone(), adjusted_by(event)))
             .collect();
-        for (id, tool) in open {
+        for (id, tool, adjusted) in open {
             let left = Performance {
-                health: Health::left_in_trouble(now),
+                health: Health::left_in_trouble(now, adjusted),
                 event: Some(id),
                 opened_by: None,
             };
@@ -142,6 +154,8 @@ impl Peer {
                     let tool = ToolName::from(tool.as_str());
                     *self.performance_of(&tool) = left;
                     self.degrade(&tool, Some(id));
+                    // As it was when it was recorded.
+                    self.tools.entry(tool).or_default().health.adjust(adjusted);
                 }
                 None => self.reach = left,
             }
@@ -264,7 +278,10 @@ impl Peer {
             None => self.reach.event.take(),
         };
         match tool {
-            Some(tool) => self.degrade(tool, None),
+            Some(tool) => {
+                self.readjust(tool, event, Adjustment::None);
+                self.degrade(tool, None);
+            }
             None => self.health.tell(None),
         }
         let is_open = |id: &Uuid| self.events.get(*id).is_some_and(|it| is_open(it.state));
@@ -292,6 +309,7 @@ impl Peer {
         let performance = self.performance_of(&tool);
         performance.event = None;
         performance.health.accept(now);
+        self.readjust(&tool, Some(event.drift_id), Adjustment::None);
         self.degrade(&tool, None);
         self.move_event(
             event.drift_id,
@@ -315,7 +333,7 @@ impl Peer {
     }
 
     fn performance_event(&mut self, tool: Option<&ToolName>, trouble: Trouble) -> DriftEvent {
-        let (now, rules) = (self.shared.clock.monotonic_micros(), self.settings.performance);
+        let (now, rules) = (self.shared.clock.monotonic_micros(), self.performance_rules());
         let contract_id = self.chain.head().map(|head| head.contract_id);
         let failures = self.settings.breaker.failures;
         let performance = match tool {
@@ -348,7 +366,7 @@ fn evidence(
     trouble: Trouble,
     failures: u32,
     now: u64,
-    rules: &crate::domain::health::PerformanceRules,
+    rules: &PerformanceRules,
 ) -> (Value, Value) {
     let millis = |micros: u64| (micros as f64 / 1_000.0).round();
     match trouble {
@@ -358,10 +376,16 @@ fn evidence(
             let p95 = pace.baseline().map(millis);
             (json!({ "p95_ms": p95, "samples": pace.samples() }), json!({ "latencies_ms": row }))
         }
+        Trouble::Late => {
+            let share = performance.health.late_share(now, rules);
+            let p95 = rules.objective.p95.map(|p95| p95.0);
+            let stated = json!({ "slo": { "p95_ms": p95 }, "window_ms": rules.window.0 });
+            (stated, json!({ "calls": share.calls, "late": share.failed }))
+        }
         Trouble::Failing => {
             let share = performance.health.share(now, rules);
             let observed = json!({ "calls": share.calls, "failed": share.failed });
-            (json!({ "error_rate": rules.error_rate, "window_ms": rules.window.0 }), observed)
+            (json!({ "error_rate": rules.failing_above(), "window_ms": rules.window.0 }), observed)
         }
         Trouble::Down => {
             let fault = performance.opened_by.map(Fault::word);
@@ -374,10 +398,16 @@ fn evidence(
 fn steps(trouble: Trouble, of_tool: bool) -> Vec<String> {
     let whose = if of_tool { "the tool's" } else { "the peer's" };
     let done = match trouble {
-        Trouble::Slow => "L1: sampling is skipped until calls are as fast as they were".to_owned(),
+        Trouble::Slow => {
+            "L1: sampling is skipped, and nothing is tried again, until calls are as fast as they were"
+                .to_owned()
+        }
+        Trouble::Late => {
+            "L1: sampling is skipped, and nothing is tried again, until calls are in time".to_owned()
+        }
         Trouble::Failing => {
-            "L1: sampling is skipped; what cannot have run, or only reads, is tried again after a \
-             pause"
+            "L1: sampling is skipped; what cannot have run, or only reads, is tried again after \
+             longer pauses"
                 .to_owned()
         }
         Trouble::Down => {
@@ -390,6 +420,7 @@ fn steps(trouble: Trouble, of_tool: bool) -> Vec<String> {
 const fn told(trouble: Trouble) -> &'static str {
     match trouble {
         Trouble::Slow => "calls take far longer than they did",
+        Trouble::Late => "more than a twentieth of the calls take longer than the contract states",
         Trouble::Failing => "too many calls fail",
         Trouble::Down => "calls fail one after another, so the breaker is open",
     }

@@ -59,11 +59,15 @@ impl Peer {
     /// led here; `also` travels in the same group.
     pub(super) async fn seal_and_move(
         &mut self,
-        draft: Contract,
+        mut draft: Contract,
         why: &str,
         cause: Option<RecordId>,
         also: Vec<Record>,
     ) -> Result<Arc<Sealed>, HandleError> {
+        let (stated, states) = (&self.settings.constraints, &mut draft.constraints);
+        states.timeout_ms = stated.timeout_ms.or(states.timeout_ms);
+        states.max_payload_bytes = stated.max_payload_bytes.or(states.max_payload_bytes);
+        states.slo = stated.slo.or(states.slo);
         let sealed = seal(draft, self.shared.signer.as_deref())
             .map(Arc::new)
             .map_err(|faults| HandleError::Refused(faults.to_string()))?;

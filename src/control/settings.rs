@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::domain::contract::Signer;
+use crate::domain::contract::{Constraints, Signer};
 use crate::domain::drift::profile::ProfileSettings;
-use crate::domain::health::{BreakerRules, PerformanceRules};
+use crate::domain::health::{BreakerRules, PerformanceRules, RetryRules};
 use crate::domain::message::{Millis, PeerId};
 use crate::live::Mode;
 
@@ -90,6 +90,10 @@ pub struct PeerSettings {
     pub deadline: Option<Millis>,
     /// When a tool is left alone.
     pub breaker: BreakerRules,
+    /// How often a call is tried again.
+    pub retry: RetryRules,
+    /// What the next version of its contract states; what is absent stays as it is.
+    pub constraints: Constraints,
     /// When a tool counts as slow or failing.
     pub performance: PerformanceRules,
     /// How what replies mean is followed.
@@ -140,6 +144,8 @@ impl PeerSettings {
             semantic: Semantic::default(),
             deadline: None,
             breaker: BreakerRules::default(),
+            retry: RetryRules::default(),
+            constraints: Constraints::default(),
             performance: PerformanceRules::default(),
             policy: PolicySettings::default(),
         }

@@ -11,7 +11,8 @@ use tokio::sync::futures::Notified;
 
 use super::Sampler;
 use crate::domain::health::{
-    Breaker, BreakerRules, BreakerState, Budget, Level, Pass, Refusing, RetryRules, Shift,
+    Adjustment, Breaker, BreakerRules, BreakerState, Budget, Level, Pass, Refusing, RetryRules,
+    Shift,
 };
 
 /// A breaker that all threads use.
@@ -126,6 +127,8 @@ pub struct ToolHealth {
     pub keeper: Sampler,
     /// Slow or failing, as the control plane sees it.
     degraded: AtomicBool,
+    /// How its retries differ from what is configured because of that; read where an attempt failed.
+    adjusted: Mutex<Adjustment>,
     /// The drift event that says so.
     drift: Mutex<Option<Arc<str>>>,
 }
@@ -140,6 +143,17 @@ impl ToolHealth {
     /// Says whether what is not essential is skipped.
     pub fn degrade(&self, degraded: bool) {
         self.degraded.store(degraded, Ordering::Relaxed);
+    }
+
+    /// How its retries differ from what is configured.
+    #[must_use]
+    pub fn adjusted(&self) -> Adjustment {
+        *self.adjusted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says how its retries differ from what is configured; how they did before.
+    pub fn adjust(&self, to: Adjustment) -> Adjustment {
+        std::mem::replace(&mut *self.adjusted.lock().unwrap_or_else(PoisonError::into_inner), to)
     }
 
     /// The drift event about its performance.

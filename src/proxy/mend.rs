@@ -20,6 +20,19 @@ pub(super) struct Outgoing {
     pub(super) asked: Asked,
 }
 
+/// A call that is larger than its contract admits goes no further.
+pub(super) fn sized(call: &Call) -> Result<(), Refusal> {
+    let contract = call.bond.binding.contract.as_ref().filter(|_| call.enforced());
+    let limit = contract.and_then(|contract| contract.constraints.max_payload_bytes);
+    let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let came = call.envelope.text().len();
+    if came <= limit {
+        return Ok(());
+    }
+    let what = "a call under this contract, in bytes,";
+    Err(Refusal::PartTooLarge { what, limit, came })
+}
+
 /// A modern request whose headers are not those of its body goes no further.
 pub(super) fn mirrored(call: &Call) -> Result<(), Refusal> {
     if call.envelope.era == Era::Legacy {

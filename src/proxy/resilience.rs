@@ -210,8 +210,8 @@ fn told_retries(call: &Call, outcome: Retried) {
 
 /// How long to wait before the call is tried again; `None` where it is not.
 fn pause_before(call: &Call, went: &Result<Raw, Failed>, fault: Fault) -> Option<u64> {
-    let (rules, now) = (call.lane.settings().resilience.retry, call.lane.micros());
-    let tool = &call.bond.tool;
+    let (tool, now) = (&call.bond.tool, call.lane.micros());
+    let rules = call.lane.settings().resilience.retry.adjusted(tool.health.adjusted());
     let may = match fault {
         // Nothing of it had left: it cannot have run.
         Fault::Unreachable => true,

@@ -151,7 +151,8 @@ async fn attempt(call: &mut Call) -> Result<Raw, Refused> {
     degrade::ready(call).await?;
     rounds::rejoin(call);
     let step = call.step(names::TRANSFORM_MCP);
-    let ready = mend::mirrored(call).and_then(|()| mend::request(call));
+    let ready =
+        mend::sized(call).and_then(|()| mend::mirrored(call)).and_then(|()| mend::request(call));
     drop(step);
     let outgoing = ready.map_err(|why| refuse(call, why, Executed::No, Vec::new()))?;
     resilience::ask(call, outgoing).await

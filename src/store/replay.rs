@@ -211,6 +211,7 @@ impl State {
             | RecordBody::Reasoning { .. }
             | RecordBody::Negotiated { .. }
             | RecordBody::Incident { .. }
+            | RecordBody::Patch { .. }
             | RecordBody::Edge { .. }
             | RecordBody::Lifecycle { .. } => {}
         }

@@ -112,6 +112,10 @@ pub(super) const LIVE: &[&[&str]] = &[
     &["peers", "*", "terms"],
     &["peers", "*", "approval_expiry_ms"],
     &["peers", "*", "deadline_ms"],
+    &["peers", "*", "constraints", "timeout_ms"],
+    &["peers", "*", "constraints", "max_payload_bytes"],
+    &["peers", "*", "constraints", "slo", "p95_ms"],
+    &["peers", "*", "constraints", "slo", "error_rate"],
 ];
 
 /// A configuration as it was written, with the flags laid over it. Its values are never shown.

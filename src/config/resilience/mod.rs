@@ -52,5 +52,6 @@ pub(super) fn performance(raw: &Resilience) -> PerformanceRules {
         window: Millis(raw.window_ms),
         least_calls: raw.least_calls,
         sustained: Millis(raw.sustained_ms),
+        ..PerformanceRules::default()
     }
 }

@@ -43,7 +43,7 @@ pub use infer::{Generaliser, Inferred, confidence};
 pub use manifest::ManifestError;
 pub use model::{
     Constraints, Contract, Direction, ErrorMeaning, Intent, MessageType, Offer, Participant,
-    Provenance, ProvenanceKind, Role, Rollback, Signing, SigningAlgorithm, TelemetryTerms,
+    Provenance, ProvenanceKind, Role, Rollback, Signing, SigningAlgorithm, Slo, TelemetryTerms,
     TermSource,
 };
 pub(crate) use normal::normal_schema;

@@ -163,24 +163,39 @@ pub struct ErrorMeaning {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Constraints {
-    /// Requests a minute, and how many at once above it.
+    /// Requests a minute, and how many at once above it; carried, not applied: rates are the operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<Value>,
-    /// Largest request, in bytes.
+    /// Largest call, in bytes of its JSON-RPC message; a larger one is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_payload_bytes: Option<u64>,
     /// Deadline of a call, in milliseconds; none unless stated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
-    /// Whether calls must carry an idempotency key.
+    /// Whether calls must carry an idempotency key; carried, not applied: MCP has no such key.
     #[serde(default)]
     pub idempotency_required: bool,
-    /// Scopes a tool needs.
+    /// Scopes a tool needs; carried, not applied: tokens are opaque to the sidecar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_scopes: Option<Value>,
-    /// `p95_ms` and `error_rate`.
+    /// How fast its tools are, and how reliable: what performance is measured against beside the pace of
+    /// the last minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slo: Option<Value>,
+    pub slo: Option<Slo>,
+}
+
+/// The objective of each tool of a contract.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Slo {
+    /// No more than a twentieth of the calls takes longer, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub p95_ms: Option<u64>,
+    /// No more than this share of the calls fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub error_rate: Option<f64>,
 }
 
 /// One step of a contract's history.

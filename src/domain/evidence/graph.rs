@@ -108,7 +108,9 @@ impl<'r> Graph<'r> {
                 self.edge(earlier, id, Cause::Caused);
                 self.name(event.drift_id.to_string(), id);
             }
-            RecordBody::Reasoning { drift_id, .. } | RecordBody::Negotiated { drift_id, .. } => {
+            RecordBody::Reasoning { drift_id, .. }
+            | RecordBody::Negotiated { drift_id, .. }
+            | RecordBody::Patch { drift_id, .. } => {
                 self.edge(newest.drift.get(drift_id).copied(), id, Cause::Caused);
             }
             RecordBody::Incident { drift_id, contract, standing, .. } => {

@@ -192,6 +192,19 @@ pub enum RecordBody {
         /// In words.
         detail: String,
     },
+    /// DLR: what is done because of a drift event, short of another contract, was changed, or taken back.
+    Patch {
+        /// Drift event it is about.
+        drift_id: Uuid,
+        /// The promised tool.
+        tool: String,
+        /// As it was: settings and their values.
+        before: Value,
+        /// As it is now.
+        after: Value,
+        /// In words.
+        detail: String,
+    },
     /// MG: one record led to another.
     Edge {
         /// From.
@@ -223,6 +236,7 @@ impl RecordBody {
             | Self::RelationsLearnt { .. }
             | Self::Decided { .. }
             | Self::Incident { .. }
+            | Self::Patch { .. }
             | Self::Lifecycle { .. } => RecordKind::DLR,
             Self::Reasoning { .. } | Self::Negotiated { .. } | Self::Proposed { .. } => {
                 RecordKind::RS
@@ -234,7 +248,7 @@ impl RecordBody {
 }
 
 /// The words that `what` can hold in this version.
-const WORDS: [&str; 14] = [
+const WORDS: [&str; 15] = [
     "sealed",
     "head_moved",
     "exchanges",
@@ -247,6 +261,7 @@ const WORDS: [&str; 14] = [
     "proposed",
     "drift",
     "incident",
+    "patch",
     "edge",
     "lifecycle",
 ];

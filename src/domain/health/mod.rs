@@ -12,6 +12,7 @@
 mod breaker;
 mod errors;
 mod level;
+mod objective;
 mod pace;
 mod retry;
 mod well;
@@ -19,8 +20,9 @@ mod well;
 pub use breaker::{Breaker, BreakerRules, BreakerState, Pass, Refusing, Shift};
 pub use errors::{Errors, Share};
 pub use level::Level;
+pub use objective::Objective;
 pub use pace::{Pace, PaceTurn};
-pub use retry::{Budget, RetryRules, pause};
+pub use retry::{Adjustment, Budget, RetryRules, pause};
 pub use well::{Health, PerformanceRules, Seen, Trouble, Turn};
 
 /// What went wrong with one attempt to ask a peer.

@@ -34,6 +34,33 @@ impl Default for RetryRules {
     }
 }
 
+/// How retries of a tool in trouble differ from what is configured: never more, and never sooner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Adjustment {
+    /// Not at all.
+    #[default]
+    None,
+    /// The tool fails: the pauses are four times as long, up to the longest.
+    Slower,
+    /// The tool is slow: to be asked again would make it slower.
+    Off,
+}
+
+impl RetryRules {
+    /// These rules while a tool is in trouble.
+    #[must_use]
+    pub fn adjusted(self, by: Adjustment) -> Self {
+        match by {
+            Adjustment::None => self,
+            Adjustment::Slower => {
+                let pause = self.pause.0.saturating_mul(4).min(self.longest.0.max(self.pause.0));
+                Self { pause: Millis(pause), ..self }
+            }
+            Adjustment::Off => Self { most: 0, ..self },
+        }
+    }
+}
+
 /// The pause before a try, in microseconds: doubled with each, and between half of it and all of it, by
 /// `chance`. `tried` counts the tries before, from 0.
 #[must_use]

@@ -290,7 +290,11 @@ enum Event {
 }
 
 fn live(name: &str, rows: &[(u64, Event, &[Turn], Level)]) {
-    let (mut health, rules) = (Health::default(), PerformanceRules::default());
+    live_by(name, PerformanceRules::default(), rows);
+}
+
+fn live_by(name: &str, rules: PerformanceRules, rows: &[(u64, Event, &[Turn], Level)]) {
+    let mut health = Health::default();
     for (row, (second, event, expected, level)) in rows.iter().enumerate() {
         let (now, mut turns) = (second * SECOND, Vec::new());
         match *event {
@@ -371,6 +375,89 @@ fn a_tenth_of_fifty_calls_in_five_minutes_may_fail() {
 }
 
 #[test]
+fn what_a_contract_states_is_measured_beside_the_relative_bounds() {
+    use Event::{Calls, Failed, Tick};
+    use Level::{L0, L1};
+    let stating = |p95: Option<u64>, error_rate| PerformanceRules {
+        objective: Objective { p95: p95.map(Millis), error_rate },
+        ..PerformanceRules::default()
+    };
+    live_by(
+        "late from the first call on",
+        stating(Some(200), None),
+        &[
+            (0, Calls(49, 250), &[], L0),
+            (1, Calls(1, 250), &[Turn::Began(Trouble::Late)], L1),
+            (900, Calls(50, 250), &[], L1),
+            (901, Tick, &[], L1),
+            (902, Tick, &[Turn::Sustained], L1),
+            // The window has moved on, and calls are in time again.
+            (1_300, Calls(4, 150), &[], L1),
+            (1_301, Calls(1, 150), &[Turn::Recovered], L0),
+        ],
+    );
+    live_by(
+        "a twentieth may be late",
+        stating(Some(150), None),
+        &[
+            (0, Calls(95, 100), &[], L0),
+            (1, Calls(5, 180), &[], L0),
+            (3, Calls(1, 180), &[Turn::Began(Trouble::Late)], L1),
+        ],
+    );
+    live_by(
+        "slower than before and within what is stated: trouble, and no breach that could last",
+        stating(Some(2_000), None),
+        &[
+            (0, Calls(100, 100), &[], L0),
+            (1, Calls(5, 900), &[Turn::Began(Trouble::Slow)], L1),
+            (2_000, Calls(5, 900), &[], L1),
+            (2_001, Tick, &[], L1),
+        ],
+    );
+    live_by(
+        "fewer may fail than by default",
+        stating(None, Some(0.02)),
+        &[
+            (0, Calls(98, 10), &[], L0),
+            (1, Failed(2), &[], L0),
+            (2, Failed(1), &[Turn::Began(Trouble::Failing)], L1),
+            (903, Tick, &[Turn::Sustained], L1),
+        ],
+    );
+    live_by(
+        "more may fail than by default: trouble, and no breach",
+        stating(None, Some(0.5)),
+        &[
+            (0, Calls(80, 10), &[], L0),
+            (1, Failed(9), &[Turn::Began(Trouble::Failing)], L1),
+            (1_000, Tick, &[], L1),
+        ],
+    );
+}
+
+#[test]
+fn retries_of_a_tool_in_trouble_are_fewer_or_later_and_never_more() {
+    let (rules, retry) = (PerformanceRules::default(), RetryRules::default());
+    let mut health = Health::default();
+    let took = |millis: u64| Seen { micros: Some(millis * 1_000), ..Seen::default() };
+    let failed = Seen { failed: true, ..Seen::default() };
+    assert_eq!(retry.adjusted(health.adjustment()), retry);
+    (0..90).for_each(|_| drop(health.call(0, took(10), &rules)));
+    (0..15).for_each(|_| drop(health.call(0, failed, &rules)));
+    assert_eq!(health.adjustment(), Adjustment::Slower);
+    assert_eq!(retry.adjusted(Adjustment::Slower), RetryRules { pause: Millis(400), ..retry });
+    (0..5).for_each(|_| drop(health.call(0, took(900), &rules)));
+    assert_eq!(health.adjustment(), Adjustment::Off, "slow is worse than failing");
+    assert_eq!(retry.adjusted(Adjustment::Off), RetryRules { most: 0, ..retry });
+    // A pause is never longer than the longest that is configured, nor shorter than it was.
+    for (pause, longest, expected) in [(600, 2_000, 2_000), (3_000, 2_000, 3_000), (1, 60_000, 4)] {
+        let own = RetryRules { pause: Millis(pause), longest: Millis(longest), ..retry };
+        assert_eq!(own.adjusted(Adjustment::Slower).pause, Millis(expected));
+    }
+}
+
+#[test]
 fn an_open_breaker_is_trouble_until_it_closes() {
     use Event::{Breaker, Failed, Tick};
     use Level::{L0, L3};
@@ -414,14 +501,16 @@ fn trouble_of_more_than_fifteen_minutes_is_sustained_and_told_once() {
 
 #[test]
 fn what_was_in_trouble_before_a_restart_is_so_until_calls_go_well() {
-    let (rules, mut health) = (PerformanceRules::default(), Health::left_in_trouble(0));
+    let left = Health::left_in_trouble(0, Adjustment::Off);
+    let (rules, mut health) = (PerformanceRules::default(), left);
+    assert_eq!(health.adjustment(), Adjustment::Off);
     let good = Seen { micros: Some(10_000), ..Seen::default() };
     for _ in 0..4 {
         assert_eq!(health.call(SECOND, good, &rules), []);
     }
     assert_eq!(health.level(), Level::L1);
     assert_eq!(health.call(SECOND, good, &rules), [Turn::Recovered]);
-    assert_eq!(health.level(), Level::L0);
+    assert_eq!((health.level(), health.adjustment()), (Level::L0, Adjustment::None));
 }
 
 #[test]
