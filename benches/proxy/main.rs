@@ -6,8 +6,8 @@
 //!   core 1:                      bare hyper · no contract · judged · judged and rewritten
 //! ```
 //!
-//! Core 0 is never left idle: to wake a virtual core that sleeps costs the waker several
-//! microseconds of its own CPU, and who is slower would pay for it more often than the bare proxy.
+//! Agent and peer are one thread that never sleeps: to wake somebody on another core costs the waker
+//! several microseconds of its own CPU, and only a proxy that is slower than its load would pay it.
 //!
 //! The figure is CPU microseconds a request of the watched process, by the scheduler's account, and
 //! its ratio to the bare proxy in the same round: an absolute time holds on one machine only.
@@ -28,6 +28,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use agent::{Agent, KIB};
+use peer::Peer;
 use process::Process;
 use rounds::{Target, median};
 
@@ -77,20 +78,24 @@ impl Plan {
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let argument = |at: usize| arguments.get(at).map(String::as_str).unwrap_or_default();
-    match argument(1) {
-        "peer" => return peer::serve(argument(2).parse().expect("a number of tools")),
-        "bare" => return bare::serve(argument(2).parse().expect("an address")),
-        "busy" => return process::stay_busy(),
-        _ => {}
+    if argument(1) == "bare" {
+        return bare::serve(argument(2).parse().expect("an address"));
     }
     // `cargo test` runs benches too, unoptimised: nothing to measure there.
     if !arguments.iter().any(|argument| argument == "--bench") {
         return;
     }
     process::pin_self(0);
-    let _busy = process::busy(0);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(measure(&Plan::chosen()));
+    runtime.expect("a runtime").block_on(async {
+        // With something to do in each turn, the runtime looks for events and never waits for one.
+        tokio::spawn(async {
+            loop {
+                tokio::task::yield_now().await;
+            }
+        });
+        measure(&Plan::chosen()).await;
+    });
 }
 
 async fn measure(plan: &Plan) {
@@ -126,7 +131,7 @@ async fn healed(peer: SocketAddr) -> Process {
 
 async fn memory_and_start(plan: &Plan) {
     println!("start and memory (20 tools)");
-    let peer = Process::peer(20);
+    let peer = Peer::with(20).await;
     let (mut ready, mut first) = (Vec::new(), Vec::new());
     for _ in 0..plan.starts {
         let process = Process::sidecar(peer.address, "manual");
@@ -145,7 +150,7 @@ async fn memory_and_start(plan: &Plan) {
 }
 
 async fn ratios(plan: &Plan) {
-    let (peer, changing) = (Process::peer(20), Process::peer(20));
+    let (peer, changing) = (Peer::with(20).await, Peer::with(20).await);
     let bare = Process::bare(peer.address);
     let free = sidecar(peer.address, false).await;
     let judged = sidecar(peer.address, true).await;
@@ -186,7 +191,7 @@ async fn ratios(plan: &Plan) {
 
 async fn look_up(plan: &Plan) {
     println!("judged at 1 KiB among 10 and {} tools", plan.many);
-    let (few_peer, many_peer) = (Process::peer(10), Process::peer(plan.many));
+    let (few_peer, many_peer) = (Peer::with(10).await, Peer::with(plan.many).await);
     let few = sidecar(few_peer.address, true).await;
     let many = sidecar(many_peer.address, true).await;
     let targets = [

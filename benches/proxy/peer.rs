@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,34 +13,59 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 
 /// The id of every call of the load.
 pub(crate) const ID: u64 = 7;
 
-struct Peer {
+/// A server beside the load; it is gone when this is dropped.
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    serving: JoinHandle<()>,
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// What all its connections answer from.
+struct Desk {
     tools: usize,
     changed: AtomicBool,
     /// Replies to the id of the load, by KiB.
     replies: BTreeMap<u64, Bytes>,
 }
 
-/// Serves until the process is ended.
-pub(crate) fn serve(tools: usize) {
-    let replies = [1, 8, 64, 1024].into_iter().map(|kib| (kib, reply(kib)));
-    let peer = Peer { tools, changed: AtomicBool::new(false), replies: replies.collect() };
-    let peer = Arc::new(peer);
-    super::process::serve_each(move |stream| {
-        let peer = Arc::clone(&peer);
-        let service = service_fn(move |request| {
-            let peer = Arc::clone(&peer);
-            async move { Ok::<_, Infallible>(peer.answer(request).await) }
+impl Peer {
+    /// Serves this many tools, on the runtime of whoever asks.
+    pub(crate) async fn with(tools: usize) -> Self {
+        let replies = [1, 8, 64, 1024].into_iter().map(|kib| (kib, reply(kib)));
+        let desk = Desk { tools, changed: AtomicBool::new(false), replies: replies.collect() };
+        let desk = Arc::new(desk);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let serving = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.expect("connections");
+                stream.set_nodelay(true).expect("a socket");
+                tokio::spawn(serve(stream, Arc::clone(&desk)));
+            }
         });
-        async move {
-            let io = hyper_util::rt::TokioIo::new(stream);
-            // A connection that breaks is its client's affair.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
-        }
+        Self { address, serving }
+    }
+}
+
+async fn serve(stream: TcpStream, desk: Arc<Desk>) {
+    let service = service_fn(move |request| {
+        let desk = Arc::clone(&desk);
+        async move { Ok::<_, Infallible>(desk.answer(request).await) }
     });
+    let io = hyper_util::rt::TokioIo::new(stream);
+    // A connection that breaks is its client's affair.
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
 }
 
 /// The whole reply to a call of the load.
@@ -99,7 +125,7 @@ fn tool(at: usize, size: &str) -> Value {
         "outputSchema": promise() })
 }
 
-impl Peer {
+impl Desk {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         if request.method() != Method::POST {
             return status(StatusCode::METHOD_NOT_ALLOWED);

@@ -32,19 +32,10 @@ impl Drop for Process {
 }
 
 impl Process {
-    /// An MCP server with this many tools, beside the load.
-    pub(crate) fn peer(tools: usize) -> Self {
-        Self::own(0, &["peer", &tools.to_string()])
-    }
-
     /// The bare proxy.
     pub(crate) fn bare(peer: SocketAddr) -> Self {
-        Self::own(1, &["bare", &peer.to_string()])
-    }
-
-    fn own(core: usize, arguments: &[&str]) -> Self {
-        let mut command = pinned(core, std::env::current_exe().expect("the bench itself"));
-        Self::start(command.args(arguments), None)
+        let mut command = pinned(1, std::env::current_exe().expect("the bench itself"));
+        Self::start(command.args(["bare", &peer.to_string()]), None)
     }
 
     /// The sidecar in front of a peer.
@@ -116,36 +107,6 @@ impl Process {
             }
         }
         (all, aside)
-    }
-}
-
-/// Ends the process when it is dropped.
-pub(crate) struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Keeps a core from falling idle with a process that gives way to everybody (`SCHED_IDLE`).
-/// `None` where that class cannot be had; the figures of slow targets are higher then.
-pub(crate) fn busy(core: usize) -> Option<Ended> {
-    let mut command = Command::new("taskset");
-    command.args(["-c", &core.to_string(), "chrt", "--idle", "0"]);
-    command.arg(std::env::current_exe().ok()?).arg("busy");
-    command.stdin(Stdio::null()).spawn().ok().map(Ended)
-}
-
-/// What that process does, until its parent is gone.
-pub(crate) fn stay_busy() {
-    let parent = std::os::unix::process::parent_id();
-    while std::os::unix::process::parent_id() == parent {
-        (0..10_000_000_u64).for_each(|turn| {
-            std::hint::black_box(turn);
-        });
     }
 }
 
