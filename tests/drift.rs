@@ -214,7 +214,9 @@ async fn agents_at_full_speed_do_not_notice_a_change_that_heals() {
         let (calls, others) = crowd.stop().await;
         assert!(others.is_empty(), "run {run}: {} of {calls}: {:?}", others.len(), others[0]);
 
-        let events = sidecar.events().await;
+        let mut events = sidecar.events().await;
+        // A machine that stands still for a moment is told as slow, and rightly.
+        events.retain(|event| event["type"] != "performance");
         assert_eq!(events.len(), 1, "{events:?}");
         assert_eq!(events[0]["state"], "resolved", "{events:?}");
         assert_eq!(events[0]["type"], "schema", "{events:?}");
