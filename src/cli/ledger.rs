@@ -117,6 +117,7 @@ fn detail(what: &str, record: &Value) -> String {
         "exchanges" => record["counts"].to_string(),
         "exception" => format!("{} of {}", word(record, "verdict"), word(record, "tool")),
         "terms_kept" | "relations_learnt" => word(record, "tool"),
+        "listed" => format!("{} lacks {}", word(record, "principal"), record["lacks"]),
         "decided" => format!(
             "{} {} {}",
             word(record, "decision"),

@@ -34,9 +34,11 @@ use super::status::Told;
 use super::window::ScoreWindow;
 use crate::domain::contract::{Sealed, Signer, Surface};
 use crate::domain::evidence::RecordBody;
-use crate::domain::message::{Clock, Dice, Digest, Generation, Millis, PeerId, ToolName};
+use crate::domain::message::{
+    Clock, Dice, Digest, Generation, Millis, PeerId, Principal, ToolName,
+};
 use crate::domain::patch::{self, Watch};
-use crate::domain::policy::Caller;
+use crate::domain::policy::{Audience, Caller};
 use crate::domain::routine::RoutineDoc;
 use crate::live::{
     Binding, Mode, Observation, PeerHealth, Reported, Switchboard, ToolBinding, ToolHealth,
@@ -175,7 +177,14 @@ pub(super) struct Peer {
     pub(super) barred: BTreeSet<Digest>,
     /// What proposals that were put in force once carry over, by their hash.
     pub(super) carried: BTreeMap<Digest, RoutineDoc>,
-    pub(super) listings: BTreeSet<Digest>,
+    /// Listings of agents that were read in full, with whose they were.
+    pub(super) listings: BTreeMap<Digest, Principal>,
+    /// Who is listed what.
+    pub(super) audience: Audience,
+    /// Who was listed what was read last, byte for byte.
+    pub(super) alike: BTreeSet<Principal>,
+    /// Tools that a principal's first listing shows and that nobody was listed before.
+    pub(super) newcomers: BTreeSet<String>,
     /// Definitions that no version can hold, as far as it was told.
     pub(super) left_out: BTreeSet<Digest>,
     pub(super) reviewed_to: u64,
@@ -245,7 +254,10 @@ impl Peer {
             waiting: BTreeMap::new(),
             barred: BTreeSet::new(),
             carried: BTreeMap::new(),
-            listings: BTreeSet::new(),
+            listings: BTreeMap::new(),
+            audience: Audience::default(),
+            alike: BTreeSet::new(),
+            newcomers: BTreeSet::new(),
             left_out: BTreeSet::new(),
             reviewed_to: 0,
             read_at_micros: None,
@@ -288,6 +300,7 @@ impl Peer {
             life.learning.relations = Some(Arc::new(relations));
         }
         self.take_up_proposals(recovered.proposals);
+        self.take_up_audience(recovered.audience);
         self.take_up_reports();
         self.end_unasked_meanings();
         self.take_up_performance();

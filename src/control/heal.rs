@@ -396,7 +396,11 @@ impl Peer {
         let may = |tool: &Tool| match self.settings.adopt {
             Adopt::All => true,
             Adopt::Manual => false,
-            Adopt::Additions => clean_text(tool) && effectively_read_only(tool, None),
+            Adopt::Additions => {
+                // First use, of whoever is listed it for the first time.
+                let shown = self.newcomers.contains(tool.name());
+                clean_text(tool) && (shown || effectively_read_only(tool, None))
+            }
         };
         let taken: Vec<&str> = pass
             .patches

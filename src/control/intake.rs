@@ -24,6 +24,7 @@ use super::status::Told;
 use crate::domain::contract::Sealed;
 use crate::domain::message::{Clock, Dice, PeerId};
 use crate::domain::negotiation::Relations;
+use crate::domain::policy::Audience;
 use crate::live::{Binding, Observation, Switchboard};
 use crate::store::{State, Store, StoreError};
 use crate::telemetry::{Dropped, Metrics};
@@ -190,6 +191,7 @@ pub(super) struct Recovered {
     pub(super) kept: Vec<String>,
     pub(super) relations: Vec<(String, Relations)>,
     pub(super) proposals: Vec<crate::store::PendingProposal>,
+    pub(super) audience: Audience,
 }
 
 fn recovered(state: &State, peer: &PeerId, told: &mpsc::UnboundedSender<Told>) -> Recovered {
@@ -224,6 +226,13 @@ fn recovered(state: &State, peer: &PeerId, told: &mpsc::UnboundedSender<Told>) -
             .map(|(_, tool, relations)| (tool.clone(), relations.clone()))
             .collect(),
         proposals: state.proposals.iter().filter(|p| mine(&p.peer)).cloned().collect(),
+        audience: Audience::recovered(
+            state
+                .listed
+                .iter()
+                .filter(|(owner, ..)| mine(owner))
+                .map(|(_, who, lacks)| (who.clone(), lacks.iter().cloned().collect())),
+        ),
     }
 }
 

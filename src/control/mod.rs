@@ -20,6 +20,7 @@ mod adjust;
 mod adopt;
 pub mod advisor;
 mod approvals;
+mod audience;
 mod bindings;
 mod callers;
 mod capability;

@@ -41,9 +41,17 @@ impl Peer {
         if self.listings.len() >= LISTINGS_MAX {
             self.listings.clear();
         }
-        if self.listings.insert(listing.digest) && self.chain.head().is_some() {
-            self.pending.asked = true;
-            self.pending.caller = Some(listing.caller);
+        if self.chain.head().is_none() {
+            return;
+        }
+        let who = &listing.caller.principal;
+        match self.listings.get(&listing.digest).cloned() {
+            Some(known) => self.listed_alike(who, &known, &listing.body),
+            None => {
+                self.listings.insert(listing.digest, who.clone());
+                self.pending.asked = true;
+                self.pending.caller = Some(listing.caller);
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use crate::domain::contract::{
     Direction, MessageType, ProvenanceKind, Sealed, Surface, TermSource, Tool,
 };
 use crate::domain::drift::{DriftEvent, DriftType, EventState};
-use crate::domain::message::{Digest, Millis};
+use crate::domain::message::{Digest, Millis, Principal};
 use crate::domain::policy::Caller;
 use crate::live::{Switchboard, ToolState};
 use crate::telemetry::HealStage;
@@ -44,9 +44,9 @@ impl Peer {
         let read = self.read(caller.as_deref()).await;
         self.lap(HealStage::Read);
         match read {
-            Ok(reading) => {
+            Ok((reading, who)) => {
                 self.reachable = true;
-                self.absorb(reading, pending.first_use, caller.as_deref(), since).await;
+                self.absorb(reading, &who, pending.first_use, caller.as_deref(), since).await;
                 self.look_at_grants().await;
             }
             Err(error) => {
@@ -63,19 +63,25 @@ impl Peer {
     }
 
     /// Reads the surface as the caller where there is one; as ourselves where that does not work.
-    async fn read(&self, caller: Option<&Caller>) -> Result<Reading, PeerError> {
-        if let Some(caller) = caller
-            && let Ok(reading) = self.client.surface_unless(Some(caller), self.read_as).await
-        {
-            return Ok(reading);
+    async fn read(&self, caller: Option<&Caller>) -> Result<(Reading, Principal), PeerError> {
+        // The same bytes may say another thing of another caller.
+        let known = |who| self.read_as.filter(|_| self.alike.contains(who));
+        if let Some(caller) = caller {
+            let (who, known) = (&caller.principal, known(&caller.principal));
+            if let Ok(reading) = self.client.surface_unless(Some(caller), known).await {
+                return Ok((reading, who.clone()));
+            }
         }
-        self.client.surface_unless(None, self.read_as).await
+        let ourselves = Principal::anonymous();
+        let reading = self.client.surface_unless(None, known(&ourselves)).await?;
+        Ok((reading, ourselves))
     }
 
     /// Takes a surface that was read in full.
     async fn absorb(
         &mut self,
         reading: Reading,
+        who: &Principal,
         first_use: Option<Arc<Caller>>,
         caller: Option<&Caller>,
         since: Option<u64>,
@@ -86,11 +92,12 @@ impl Peer {
             None if reading.list_changed => AGE_WITH_NOTICE,
             None => AGE_WITHOUT_NOTICE,
         });
-        if let Some(surface) = reading.surface {
-            self.take_surface(surface, reading.digest);
+        match reading.surface {
+            Some(surface) => self.take_surface(surface, reading.digest, who),
+            None => self.reads_again(who),
         }
         self.settle_capabilities();
-        if self.chain.head().is_none() {
+        let Some(before) = self.chain.head().cloned() else {
             if first_use.is_some()
                 && let Err(error) = self.seal_first("first-use", ProvenanceKind::Negotiation).await
             {
@@ -98,20 +105,26 @@ impl Peer {
                 self.tell(Told::Warning { what });
             }
             return;
-        }
+        };
         if self.is_another() {
             return;
         }
         self.compare(caller, since).await;
+        self.promised_since(&before, who);
         self.settle_replies(caller, since).await;
         self.settle_meanings(since);
         self.renew().await;
-        self.restate().await;
     }
 
     /// A surface that is not the one that was known, byte for byte. What it has in common with the
     /// contract in force is held once.
-    fn take_surface(&mut self, mut surface: Surface, read_as: Digest) {
+    fn take_surface(&mut self, mut surface: Surface, read_as: Digest, who: &Principal) {
+        if self.read_as != Some(read_as) {
+            self.alike.clear();
+        }
+        self.alike.insert(who.clone());
+        self.read_as = Some(read_as);
+        self.complete(&mut surface, who);
         // Read in a caller's session, it does not say its name: it is the one that it said last.
         let known = self.offer.as_ref().and_then(|offer| offer.server_name.as_ref());
         surface.server_name = surface.server_name.or_else(|| known.cloned());
@@ -129,7 +142,6 @@ impl Peer {
         }
         self.offer = Some(surface);
         self.offer_digest = Some(digest);
-        self.read_as = Some(read_as);
     }
 
     /// Compares what is offered now with what the contract in force speaks.
@@ -249,6 +261,16 @@ impl<'c> Spoken<'c> {
         self.contract
     }
 
+    /// The tools that a call of a promised one reaches.
+    pub(super) fn targets(&self, promised: &str) -> Vec<String> {
+        let routine = self.contract.routine.0.get(promised);
+        routine.map_or_else(|| vec![promised.to_owned()], |routine| routine.targets(promised))
+    }
+
+    pub(super) fn promised(&self) -> impl Iterator<Item = &'c str> {
+        self.promised.keys().copied()
+    }
+
     pub(super) fn promises(&self, name: &str) -> bool {
         self.promised.contains_key(name)
     }
@@ -294,13 +316,12 @@ impl<'c> Spoken<'c> {
     /// Whether a promised tool is offered as the contract speaks it: every tool that its routine can
     /// call is listed with the meaning the contract knows.
     pub(super) fn is_offered(&self, promised: &str, offered: &BTreeMap<&str, &Tool>) -> bool {
-        let routine = self.contract.routine.0.get(promised);
-        let targets =
-            routine.map_or_else(|| vec![promised.to_owned()], |routine| routine.targets(promised));
-        targets.iter().all(|target| match (self.offered(target), offered.get(target.as_str())) {
-            // Held once, they are one; comparing their text is for those that were read anew.
-            (Some(known), Some(now)) => known == *now || known.means(now),
-            _ => false,
+        self.targets(promised).iter().all(|target| {
+            match (self.offered(target), offered.get(target.as_str())) {
+                // Held once, they are one; comparing their text is for those that were read anew.
+                (Some(known), Some(now)) => known == *now || known.means(now),
+                _ => false,
+            }
         })
     }
 

@@ -7,8 +7,7 @@ use super::handle::HandleError;
 use super::review::Spoken;
 use super::status::Told;
 use crate::domain::contract::{
-    Constraints, Contract, FirstVersion, LeftOut, ProvenanceKind, Sealed, Surface, Tool,
-    first_version, seal,
+    Contract, FirstVersion, LeftOut, ProvenanceKind, Sealed, Surface, Tool, first_version, seal,
 };
 use crate::domain::evidence::{Cause, Record, RecordBody, RecordId};
 use crate::domain::message::Digest;
@@ -41,6 +40,7 @@ impl Peer {
             self.leave_out(left, &surface);
         }
         let sealed = self.seal_and_move(draft, "first-use", None, Vec::new()).await?;
+        self.sealed_for_whom();
         let tools = sealed.promised_tools().len();
         let (peer, version) = (self.id().clone(), sealed.version.to_string());
         self.tell(Told::Sealed { peer, tools, version });
@@ -65,7 +65,10 @@ impl Peer {
         cause: Option<RecordId>,
         also: Vec<Record>,
     ) -> Result<Arc<Sealed>, HandleError> {
-        draft.constraints = self.stated(draft.constraints);
+        let (stated, states) = (&self.settings.constraints, &mut draft.constraints);
+        states.timeout_ms = stated.timeout_ms.or(states.timeout_ms);
+        states.max_payload_bytes = stated.max_payload_bytes.or(states.max_payload_bytes);
+        states.slo = stated.slo.or(states.slo);
         let sealed = seal(draft, self.shared.signer.as_deref())
             .map(Arc::new)
             .map_err(|faults| HandleError::Refused(faults.to_string()))?;
@@ -79,17 +82,6 @@ impl Peer {
         group.push(record);
         self.move_to(Arc::clone(&sealed), why, Some(id), group).await?;
         Ok(sealed)
-    }
-
-    /// These constraints, with what the operator states in their place.
-    pub(super) fn stated(&self, before: Constraints) -> Constraints {
-        let stated = &self.settings.constraints;
-        Constraints {
-            timeout_ms: stated.timeout_ms.or(before.timeout_ms),
-            max_payload_bytes: stated.max_payload_bytes.or(before.max_payload_bytes),
-            slo: stated.slo.or(before.slo),
-            ..before
-        }
     }
 
     /// Moves the head to a version by compare-and-swap: durable when this returns.

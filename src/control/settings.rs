@@ -92,7 +92,7 @@ pub struct PeerSettings {
     pub breaker: BreakerRules,
     /// How often a call is tried again.
     pub retry: RetryRules,
-    /// What its contract states; what is absent stays as it was sealed.
+    /// What the next version of its contract states; what is absent stays as it is.
     pub constraints: Constraints,
     /// When a tool counts as slow or failing.
     pub performance: PerformanceRules,

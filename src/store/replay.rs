@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::domain::contract::Contract;
 use crate::domain::drift::{DriftEvent, EventState};
 use crate::domain::evidence::{Record, RecordBody};
-use crate::domain::message::{Digest, PeerId, UnixMillis};
+use crate::domain::message::{Digest, PeerId, Principal, UnixMillis};
 use crate::domain::negotiation::{Proposal, Relations};
 
 use super::StoreError;
@@ -30,6 +30,8 @@ pub struct State {
     pub kept: Vec<(PeerId, Digest, String)>,
     /// What earlier replies of a tool show of fields that follow from others, by peer and tool.
     pub relations: Vec<(PeerId, String, Relations)>,
+    /// Promised tools that a principal was never listed, by peer and principal.
+    pub listed: Vec<(PeerId, Principal, Vec<String>)>,
     /// Newest state of the newest event of every fault (by peer and fingerprint), oldest first.
     pub events: Vec<(PeerId, DriftEvent)>,
     /// Proposals by hash, with the event they answer, and the newest decision on each.
@@ -169,6 +171,10 @@ impl State {
             RecordBody::RelationsLearnt { tool, relations, .. } => {
                 self.relations.retain(|(of, known, _)| *of != peer || known != tool);
                 self.relations.push((peer, tool.clone(), relations.clone()));
+            }
+            RecordBody::Listed { principal, lacks } => {
+                self.listed.retain(|(of, known, _)| *of != peer || known != principal);
+                self.listed.push((peer, principal.clone(), lacks.clone()));
             }
             RecordBody::Drift { event } => {
                 match self.events.iter_mut().find(|(_, known)| known.drift_id == event.drift_id) {

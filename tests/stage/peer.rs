@@ -1,6 +1,6 @@
 //! An MCP server over HTTP whose tools and replies are switched at once, down to the bytes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -158,6 +158,8 @@ struct Face {
     /// What it says of itself as a protected resource.
     metadata: Option<Value>,
     tools: Value,
+    /// What whoever shows this `Authorization` is listed instead.
+    listed: BTreeMap<String, Value>,
     reply: Reply,
     capabilities: Value,
     first: First,
@@ -199,6 +201,7 @@ impl Peer {
             locked_out: None,
             metadata: None,
             tools,
+            listed: BTreeMap::new(),
             reply: Arc::new(reply),
             capabilities: json!({ "tools": {} }),
             first: Arc::new(|_, _| None),
@@ -294,6 +297,11 @@ impl Peer {
     /// From now on whoever shows this `Authorization` is answered 401 to everything.
     pub(crate) fn lock_out(&self, authorization: Option<&str>) {
         self.face.lock().unwrap().locked_out = authorization.map(str::to_owned);
+    }
+
+    /// From now on whoever shows this `Authorization` is listed these tools.
+    pub(crate) fn list_to(&self, authorization: &str, tools: Value) {
+        self.face.lock().unwrap().listed.insert(authorization.to_owned(), tools);
     }
 
     /// Waits until what it says of itself as a protected resource was read so often.
@@ -408,7 +416,10 @@ impl Peer {
             return Ok(answer);
         }
         match method {
-            "tools/list" => Ok(told(json!({ "tools": face.tools }))),
+            "tools/list" => {
+                let own = shows.and_then(|shows| face.listed.get(shows));
+                Ok(told(json!({ "tools": own.unwrap_or(&face.tools) })))
+            }
             "tools/call" => {
                 face.calls += 1;
                 let asked = Asked {

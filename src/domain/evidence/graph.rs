@@ -147,6 +147,7 @@ impl<'r> Graph<'r> {
             }
             RecordBody::Exchanges { .. }
             | RecordBody::Exception { .. }
+            | RecordBody::Listed { .. }
             | RecordBody::Lifecycle { .. } => {}
         }
     }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::domain::contract::Contract;
 use crate::domain::drift::{DriftEvent, Severity};
-use crate::domain::message::{Digest, PeerId, UnixMillis};
+use crate::domain::message::{Digest, PeerId, Principal, UnixMillis};
 use crate::domain::negotiation::{Proposal, Relations};
 
 /// Names a record.
@@ -83,7 +83,7 @@ pub enum RecordBody {
         /// The head now.
         to: Digest,
         /// Why: `first-use`, `heal`, `rollback`, `renewal`, `adoption`, `known-surface`,
-        /// `inference`, `constraints`.
+        /// `inference`.
         why: String,
     },
     /// DLR: exchanges, counted: what was kept, mended, waived and refused since the last such record.
@@ -119,6 +119,13 @@ pub enum RecordBody {
         tool: String,
         /// What they showed: places and constant text, no other values.
         relations: Relations,
+    },
+    /// DLR: what a principal is listed of what is promised, where that is not told by the contract alone.
+    Listed {
+        /// Whose listing it is.
+        principal: Principal,
+        /// Promised tools that it was never listed.
+        lacks: Vec<String>,
     },
     /// DLR: a person, or the loop, decided about a proposal.
     Decided {
@@ -234,6 +241,7 @@ impl RecordBody {
             | Self::Exception { .. }
             | Self::TermsKept { .. }
             | Self::RelationsLearnt { .. }
+            | Self::Listed { .. }
             | Self::Decided { .. }
             | Self::Incident { .. }
             | Self::Patch { .. }
@@ -248,13 +256,14 @@ impl RecordBody {
 }
 
 /// The words that `what` can hold in this version.
-const WORDS: [&str; 15] = [
+const WORDS: [&str; 16] = [
     "sealed",
     "head_moved",
     "exchanges",
     "exception",
     "terms_kept",
     "relations_learnt",
+    "listed",
     "decided",
     "reasoning",
     "negotiated",

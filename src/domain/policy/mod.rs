@@ -3,6 +3,7 @@
 //! Never here: a credential in a `Debug` text, a record or a message.
 
 mod advertised;
+mod audience;
 mod grants;
 mod standing;
 
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use crate::domain::message::{Era, Principal};
 
 pub use advertised::Advertised;
+pub use audience::{Absences, Audience};
 pub use grants::{Grants, GrantsChange};
 pub use standing::{Challenge, Denied, Standing};
 
