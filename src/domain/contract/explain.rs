@@ -34,6 +34,7 @@ fn tell(contract: &Contract, out: &mut String) -> fmt::Result {
     let sides: Vec<&str> = contract.participants.iter().map(|side| side.id.as_str()).collect();
     writeln!(out, "It stands between {}.", sides.join(" and "))?;
     promises(contract, out)?;
+    constraints(contract, out)?;
     offer(contract, out)?;
     routine(contract, out)?;
     writeln!(out, "\nIt comes from:")?;
@@ -68,6 +69,27 @@ fn promises(contract: &Contract, out: &mut String) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+/// What holds beside the tools.
+fn constraints(contract: &Contract, out: &mut String) -> fmt::Result {
+    let stated = &contract.constraints;
+    let slo = stated.slo.unwrap_or_default();
+    let told = [
+        stated.timeout_ms.map(|most| format!("an answer takes no longer than {most} ms")),
+        stated.max_payload_bytes.map(|most| format!("a call is no larger than {most} bytes")),
+        slo.p95_ms.map(|most| format!("19 of 20 calls of a tool take no longer than {most} ms")),
+        slo.error_rate
+            .map(|most| format!("no more than {:.2} % of the calls of a tool fail", most * 100.0)),
+        stated.rate_limit.as_ref().map(|rate| format!("a rate of {rate}, which is not applied")),
+        stated.idempotency_required.then(|| "idempotency keys, which are not applied".to_owned()),
+        stated.tool_scopes.as_ref().map(|of| format!("scopes {of}, which are not applied")),
+    ];
+    let told: Vec<String> = told.into_iter().flatten().collect();
+    if !told.is_empty() {
+        writeln!(out, "\nIt states:")?;
+    }
+    told.iter().try_for_each(|one| writeln!(out, "- {one}."))
 }
 
 fn replied(reply: &MessageType) -> String {
@@ -185,4 +207,42 @@ fn counted(count: usize, word: &str) -> String {
 fn word(value: &impl serde::Serialize) -> String {
     let written = serde_json::to_value(value).ok();
     written.as_ref().and_then(Value::as_str).unwrap_or_default().replace('_', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{Constraints, FirstVersion, ProvenanceKind, Slo, Surface, first_version};
+    use super::explain;
+    use crate::domain::message::{Millis, UnixMillis};
+
+    #[test]
+    fn what_a_contract_states_beside_its_tools_is_told_and_whether_it_is_applied() {
+        let (mut contract, _) = first_version(FirstVersion {
+            id: uuid::Uuid::nil(),
+            peer_identity: "http://127.0.0.1".to_owned(),
+            surface: &Surface::default(),
+            at: UnixMillis(0),
+            lifetime: Millis(86_400_000),
+            reference: "test".to_owned(),
+            kind: ProvenanceKind::Manual,
+        });
+        assert!(!explain(&contract).contains("It states"));
+        contract.constraints = Constraints {
+            timeout_ms: Some(5_000),
+            slo: Some(Slo { p95_ms: Some(200), error_rate: Some(0.015) }),
+            tool_scopes: Some(json!({ "read": ["notes"] })),
+            ..Constraints::default()
+        };
+        let told = explain(&contract);
+        for line in [
+            "- an answer takes no longer than 5000 ms.",
+            "- 19 of 20 calls of a tool take no longer than 200 ms.",
+            "- no more than 1.50 % of the calls of a tool fail.",
+            "- scopes {\"read\":[\"notes\"]}, which are not applied.",
+        ] {
+            assert!(told.lines().any(|it| it == line), "{line}\n{told}");
+        }
+    }
 }
