@@ -193,6 +193,14 @@ async fn an_approval_lapses_and_is_asked_for_again_and_a_denial_bars_it() {
     assert_eq!((waiting(&status), &status["open_events"]), (0, &json!([])));
     let (code, why) = agent.call("book_flight", &flight).await.error();
     assert_eq!(code, -31004, "{why}");
+    // The old surface, and the same change again: what was denied is not asked about twice.
+    peer.change(booking(&["flight"]), booked(&["flight"]));
+    sidecar.until("it is as it was", |status| state_of(status, "book_flight") == "sound").await;
+    assert!(agent.call("book_flight", &flight).await.structured().is_ok());
+    peer.change(booking(&["flight", "notify"]), booked(&["flight", "notify"]));
+    let status =
+        sidecar.until("it changed again", |it| state_of(it, "book_flight") != "sound").await;
+    assert_eq!((state_of(&status, "book_flight"), waiting(&status)), ("unhealable", 0), "{status}");
     sidecar.stop().await;
     let decided = records(state.path(), "decided").await;
     for decision in ["expired", "denied"] {

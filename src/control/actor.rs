@@ -175,6 +175,8 @@ pub(super) struct Peer {
     pub(super) waiting: BTreeMap<Digest, Waiting>,
     /// Proposals that were denied or withdrawn: never automatic again.
     pub(super) barred: BTreeSet<Digest>,
+    /// Those of them that a person denied: they are not asked about again.
+    pub(super) denied: BTreeSet<Digest>,
     /// What proposals that were put in force once carry over, by their hash.
     pub(super) carried: BTreeMap<Digest, RoutineDoc>,
     /// Listings of agents that were read in full, with whose they were.
@@ -253,6 +255,7 @@ impl Peer {
             pending: Pending::default(),
             waiting: BTreeMap::new(),
             barred: BTreeSet::new(),
+            denied: BTreeSet::new(),
             carried: BTreeMap::new(),
             listings: BTreeMap::new(),
             audience: Audience::default(),

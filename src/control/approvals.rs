@@ -138,6 +138,7 @@ impl Peer {
             }
             // What a person takes up again is no longer withdrawn.
             self.barred.remove(&hash);
+            self.denied.remove(&hash);
             self.carried.insert(hash, patch.approved.proposal().routine.clone());
             self.patched(patch, &sealed, None);
         }
@@ -155,6 +156,7 @@ impl Peer {
             let Some(waiting) = self.waiting.get(&hash).cloned() else { continue };
             let tool = waiting.proposal.tool.clone();
             self.barred.insert(hash);
+            self.denied.insert(hash);
             let (decision, told) = ("denied".to_owned(), format!("{tool}: {reason}"));
             let body = RecordBody::Decided { proposal: hash, decision, reason: told };
             let record = self.shared.scribe.record(self.id(), body);
@@ -209,6 +211,7 @@ impl Peer {
                 }
                 Some("denied") => {
                     self.barred.insert(hash);
+                    self.denied.insert(hash);
                     self.refuse_meaning(&proposal);
                 }
                 Some("withdrawn") => {

@@ -71,6 +71,9 @@ impl Peer {
             (ProofWord::Refuted, _) | (_, Decision::None) => {
                 Settled::Nothing(format!("refuted: {}", held(&proposal)))
             }
+            _ if self.denied.contains(&hash) => {
+                Settled::Nothing("a person denied what would carry it over".to_owned())
+            }
             (_, Decision::Auto) if !self.barred.contains(&hash) => Settled::Heals(proposal, hash),
             _ => Settled::Waits(proposal, hash),
         }
