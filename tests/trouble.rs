@@ -83,12 +83,14 @@ async fn a_person_who_denies_the_pace_of_now_leaves_the_breaker_open_until_calls
     let status = sidecar.status().await;
     assert_eq!(status["open_events"], json!([]));
     assert_eq!((&lookup(&status)["level"], &status["level"]), (&json!("L3"), &json!("L3")));
-    let mut refused = 0;
-    for _ in 0..12 {
+    for _ in 0..2 {
         // A probe comes back, as slow as ever, and closes nothing.
-        refused += u32::from(code(&agent.call("lookup", &word()).await) == json!(-31006));
+        soon("a probe", async {
+            while agent.call("lookup", &word()).await.structured().is_err() {}
+        })
+        .await;
+        assert_eq!(code(&agent.call("lookup", &word()).await), json!(-31006));
     }
-    assert!(refused >= 6, "{refused}");
     assert_eq!(agent.call("order", &word()).await.structured().unwrap(), word());
     let events = sidecar.events().await;
     assert_eq!(events.len(), 1, "{events:?}");
@@ -143,8 +145,13 @@ async fn errors_of_a_tool_that_changed_are_no_second_event_though_they_open_its_
 
     // As it was: the breaker closes by its probe, and the event ends with kept replies.
     peer.reply(well);
-    let over = until_it_is(&sidecar, &mut agent, "resolved").await;
+    let (mut kept, mut over) = (0, Value::Null);
+    while over["state"] != "resolved" {
+        kept += u32::from(agent.call("lookup", &word()).await.structured().is_ok());
+        over = sidecar.events().await.remove(0);
+    }
     assert_eq!(over["drift_id"], id);
+    assert!(kept >= 5, "{kept} kept replies are too few to tell");
     sidecar.until("recovery", |status| status["level"] == "L0").await;
     assert_eq!(sidecar.events().await.len(), 1);
     sidecar.stop().await;

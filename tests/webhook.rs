@@ -171,6 +171,7 @@ async fn a_redirect_is_not_followed_and_a_slow_receiver_holds_up_nobody() {
     let (_peer, sidecar, _agent) = waiting(&redirecting, "", state.path()).await;
     redirecting.got(1).await;
     until_outcome(&sidecar, "failed", 1.0).await;
+    assert_eq!(outcomes(&sidecar, "retried").await, 0.0, "it is given up at once");
     let got = redirecting.got(1).await;
     assert!(got.iter().all(|(path, ..)| path == "/hooks/stipula"), "{got:?}");
 
