@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::arguments::{Admin, Why};
-use super::render::{Screen, Tone, toned};
+use super::render::{Screen, Tone, toned, visible};
 use super::{Answer, Failure, client};
 
 pub(super) fn status(options: &Admin, screen: &Screen) -> Result<Answer, Failure> {
@@ -49,6 +49,11 @@ pub(super) fn status(options: &Admin, screen: &Screen) -> Result<Answer, Failure
                 let line = format!("              stipula approvals approve {decision}");
                 screen.line(toned(Tone::Quiet, line));
             }
+        }
+        for shadow in list(peer, "shadow") {
+            let tool = word(shadow, "tool");
+            let label = toned(Tone::Warning, "shadow    ");
+            screen.line(format!("  {label}  {tool}: {}", visible(&word(shadow, "awaits"))));
         }
         for waiting in list(peer, "waiting") {
             let line =

@@ -134,6 +134,14 @@ fn detail(what: &str, record: &Value) -> String {
             word(record, "input_tokens"),
             word(record, "output_tokens")
         ),
+        "shadowed" => format!(
+            "{} {}: {} of {} exchanges carried{}",
+            word(record, "tool"),
+            word(record, "outcome"),
+            word(record, "carried"),
+            word(record, "needed"),
+            record["difference"].as_str().map(|why| format!(", {why}")).unwrap_or_default()
+        ),
         "proposed" => {
             let proposal = &record["proposal"];
             format!("{} gate={}", word(proposal, "tool"), word(proposal, "gate"))

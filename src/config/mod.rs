@@ -15,6 +15,7 @@ mod drift;
 mod failing;
 mod fault;
 mod load;
+mod patch;
 mod raw;
 mod reload;
 mod resilience;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sharing::{Rate, RateLimits, Sharing, Sizes};
 use super::{advisors::raw::Advisors, drift::Drift, failing::Failing, reload::raw::Reload};
-use super::{resilience::raw::Resilience, secret::Secret, webhook::Webhook};
+use super::{patch::Patch, resilience::raw::Resilience, secret::Secret, webhook::Webhook};
 use crate::control;
 use crate::live::Mode;
 use crate::wire::transport::{server, upstream};
@@ -39,6 +39,8 @@ pub(super) struct Raw {
     pub(super) advisors: Advisors,
     /// What is noticed beside the surface.
     pub(super) drift: Drift,
+    /// How a patch that passed its gate comes into force.
+    pub(super) patch: Patch,
     /// What becomes of a reply that Stipula itself cannot judge or record, by what is at stake.
     pub(super) failing: Failing,
     /// How a changed configuration is put in force.
@@ -178,8 +180,7 @@ pub(super) struct Limits {
     /// Connections at once of one address.
     #[schemars(range(min = 1))]
     pub(super) connections_per_address: usize,
-    /// Memory of the process: at 85 % of it new connections are refused, at 95 % new exchanges too;
-    /// absent: the limit of its cgroup, if any.
+    /// Memory: at 85 % new connections are refused, at 95 % exchanges too; absent: its cgroup's.
     #[schemars(range(min = 1))]
     pub(super) memory_bytes: Option<u64>,
     /// HTTP/2 streams at once on a connection.
@@ -359,8 +360,7 @@ pub(super) enum Terms {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Surface {
-    /// Age at which it is read again; absent: the peer's `ttlMs`, else 300000 where the peer can
-    /// notify, 30000 where it cannot.
+    /// Age at which it is read again; absent: its `ttlMs`, else 300000 (it can notify) or 30000.
     #[schemars(range(min = 1))]
     pub(super) max_age_ms: Option<u64>,
 }

@@ -251,6 +251,7 @@ fn peer_settings(raw: &Raw, name: &str, peer: &raw::Peer) -> PeerSettings {
         recordings: peer.recordings,
         inference_samples: peer.inference.samples,
         watch_exchanges: peer.watch.exchanges,
+        shadow_exchanges: raw.patch.shadow_exchanges,
         failure_threshold: peer.failure_threshold,
         adopt: peer.adopt.into(),
         terms_declared: peer.terms == raw::Terms::Declared,

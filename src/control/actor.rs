@@ -30,6 +30,7 @@ use super::reshape::BrokenReply;
 use super::samples::Samples;
 use super::scribe::Scribe;
 use super::settings::PeerSettings;
+use super::shadow::Shadow;
 use super::status::Told;
 use super::window::ScoreWindow;
 use crate::domain::contract::{Sealed, Signer, Surface};
@@ -173,6 +174,8 @@ pub(super) struct Peer {
     pub(super) window: ScoreWindow,
     pub(super) pending: Pending,
     pub(super) waiting: BTreeMap<Digest, Waiting>,
+    /// Routines that run beside those in force.
+    pub(super) shadow: Shadow,
     /// Proposals that were denied or withdrawn: never automatic again.
     pub(super) barred: BTreeSet<Digest>,
     /// Those of them that a person denied: they are not asked about again.
@@ -254,6 +257,7 @@ impl Peer {
             window: ScoreWindow::default(),
             pending: Pending::default(),
             waiting: BTreeMap::new(),
+            shadow: Shadow::default(),
             barred: BTreeSet::new(),
             denied: BTreeSet::new(),
             carried: BTreeMap::new(),
@@ -382,11 +386,15 @@ impl Peer {
             if self.look_into_capabilities().await {
                 self.publish(&switchboard);
             }
+            if self.look_into_challengers().await {
+                self.publish(&switchboard);
+            }
             if let Some(tool) = self.pending.roll_back.take() {
                 self.roll_back_patch(&tool, &switchboard).await;
             }
             if self.review_is_due() {
                 self.review(&switchboard).await;
+                self.promote_challengers(&switchboard).await;
             }
             if self.has_ripe() {
                 self.seal_inferred(&switchboard).await;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::actor::Peer;
 use super::handle::HandleError;
-use super::heal::Patch;
+use super::heal::{Pass, Patch};
 use super::negotiate::promise_of;
 use super::settle::held;
 use super::status::{ApprovalStatus, BundleStatus};
@@ -19,11 +19,12 @@ use crate::domain::drift::{EventState, Severity};
 use crate::domain::evidence::RecordBody;
 use crate::domain::json::canonical_digest;
 use crate::domain::message::{Digest, UnixMillis};
-use crate::domain::negotiation::{Proposal, proposal_hash};
+use crate::domain::negotiation::{Decision, Proposal, proposal_hash};
 use crate::domain::patch::{Approval, Proposed};
 use crate::domain::routine::explain;
 use crate::live::ToolState;
 use crate::store::PendingProposal;
+use crate::telemetry::NegotiationResult;
 
 /// A proposal that waits for a person.
 #[derive(Clone, Debug)]
@@ -34,6 +35,20 @@ pub(super) struct Waiting {
 }
 
 impl Peer {
+    /// A proposal that the gate held, or that runs in shadow, is put in the queue.
+    pub(super) fn queue(
+        &mut self,
+        proposal: Proposal,
+        hash: Digest,
+        drift_id: Uuid,
+        pass: &mut Pass,
+    ) {
+        let body = RecordBody::Proposed { drift_id, hash, proposal: Box::new(proposal.clone()) };
+        pass.records.push(self.shared.scribe.record(self.id(), body));
+        self.count_negotiation(proposal.origin, NegotiationResult::Waiting);
+        self.stand(hash, Waiting { proposal, drift_id, at: self.shared.clock.now() });
+    }
+
     /// A proposal stands in the queue; the one of the same tool before it is superseded.
     pub(super) fn stand(&mut self, hash: Digest, waiting: Waiting) {
         let tool = waiting.proposal.tool.clone();
@@ -180,6 +195,8 @@ impl Peer {
             .waiting
             .iter()
             .filter(|(_, waiting)| waiting.at.plus(self.settings.approval_expiry) <= now)
+            // What runs in shadow waits for exchanges.
+            .filter(|(hash, _)| !self.runs_in_shadow(hash))
             .map(|(hash, waiting)| (*hash, waiting.clone()))
             .collect();
         for (hash, waiting) in lapsed {
@@ -200,9 +217,14 @@ impl Peer {
     /// Takes up the proposals that the ledger knows as waiting or barred.
     pub(super) fn take_up_proposals(&mut self, proposals: Vec<PendingProposal>) {
         for known in proposals {
-            let PendingProposal { hash, drift_id, proposal, at, decision, .. } = known;
+            let PendingProposal { hash, drift_id, proposal, at, decision, withdrawn, .. } = known;
             let adopts = proposal.adopts.is_some();
+            if withdrawn {
+                self.barred.insert(hash);
+            }
             match decision.as_deref() {
+                // It ran in shadow: it is proposed anew, and begins anew.
+                None if proposal.gate == Decision::Auto && !withdrawn => {}
                 None => {
                     let drift = drift_id.to_string();
                     let why = held(&proposal);

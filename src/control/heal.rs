@@ -7,7 +7,6 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::actor::Peer;
-use super::approvals::Waiting;
 use super::events::{Events, Seen};
 use super::handle::HandleError;
 use super::negotiate::promise_of;
@@ -138,6 +137,7 @@ impl Peer {
                 }
             };
             let settled = self.sealable(&case, settled, &mut steps);
+            let settled = self.shadowed(&case, settled, &mut steps).await;
             let question = match mode {
                 Mode::Enforce => self.question(&case, candidate.as_ref(), &settled),
                 Mode::Observe | Mode::Warn => None,
@@ -173,6 +173,7 @@ impl Peer {
             Settled::Unaffected | Settled::LeftOut => Outlook::Unaffected,
             Settled::Heals(..) => Outlook::Heals,
             Settled::Waits(..) => Outlook::Waits,
+            Settled::Challenges(challenge) => self.outlook_of(challenge),
             Settled::Nothing(_) => Outlook::Nothing,
         };
         let observing = self.mode_of(&tool, true) != Mode::Enforce;
@@ -193,6 +194,7 @@ impl Peer {
                 self.move_event(event, EventState::Resolved, Some("left out".to_owned()));
             }
             Settled::Heals(proposal, hash) => self.take_on(proposal, hash, event, pass),
+            Settled::Challenges(challenge) => self.challenge(*challenge, event, since, pass),
             Settled::Waits(proposal, hash) => match question {
                 None => self.put_up(proposal, hash, event, pass),
                 Some(question) => {
@@ -268,14 +270,6 @@ impl Peer {
         self.wait_for_a_person(&tool, drift_id, why);
     }
 
-    /// A proposal that the gate held stands in the queue.
-    fn queue(&mut self, proposal: Proposal, hash: Digest, drift_id: Uuid, pass: &mut Pass) {
-        let body = RecordBody::Proposed { drift_id, hash, proposal: Box::new(proposal.clone()) };
-        pass.records.push(self.shared.scribe.record(self.id(), body));
-        self.count_negotiation(proposal.origin, NegotiationResult::Waiting);
-        self.stand(hash, Waiting { proposal, drift_id, at: self.shared.clock.now() });
-    }
-
     /// A tool whose proposal stands in the queue is not called until a person has decided.
     pub(super) fn wait_for_a_person(&mut self, tool: &str, drift_id: Uuid, why: String) {
         self.move_event(drift_id, EventState::Waiting, None);
@@ -300,7 +294,7 @@ impl Peer {
                 let routine = proposal.routine.0.get(name);
                 routine.map_or_else(|| vec![name.to_owned()], |routine| routine.targets(name))
             }
-            Settled::Nothing(_) | Settled::LeftOut => return settled,
+            Settled::Nothing(_) | Settled::LeftOut | Settled::Challenges(_) => return settled,
         };
         let offered = spoken.iter().filter_map(|name| case.offer.tool(name));
         let Some(left) = offered.into_iter().find_map(left_out) else { return settled };

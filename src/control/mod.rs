@@ -21,6 +21,7 @@ mod adopt;
 pub mod advisor;
 mod approvals;
 mod audience;
+mod beside;
 mod bindings;
 mod callers;
 mod capability;
@@ -50,6 +51,7 @@ mod scribe;
 mod seal;
 mod settings;
 mod settle;
+mod shadow;
 mod status;
 mod window;
 
@@ -59,5 +61,5 @@ pub use intake::{Control, Parts, PeerParts, Running};
 pub use settings::{Adopt, PeerSettings, PolicySettings, SealPolicy, Semantic, Settings};
 pub use status::{
     Affected, ApprovalShown, ApprovalStatus, BundleShown, BundleStatus, EventStatus, PeerStatus,
-    RuleShown, Status, Told, ToolStatus, Why,
+    RuleShown, ShadowStatus, Status, Told, ToolStatus, Why,
 };

@@ -22,6 +22,7 @@ use super::advisor::{AdvisorError, Answered, Refuted, Round, Spent};
 use super::heal::{Pass, judged_digest};
 use super::laps::Laps;
 use super::settle::{Case, Settled, held};
+use super::shadow::Challenge;
 use super::status::Told;
 use crate::domain::contract::{Sealed, Surface};
 use crate::domain::drift::{
@@ -32,6 +33,7 @@ use crate::domain::message::Digest;
 use crate::domain::negotiation::{
     Answer, Candidate, Decision, Origin, Proposal, Question, Rule, Scope,
 };
+use crate::domain::patch::Stand;
 use crate::domain::policy::Caller;
 use crate::live::{Mode, Switchboard, ToolState};
 use crate::telemetry::{HealStage, NegotiationResult};
@@ -83,6 +85,7 @@ pub(super) struct RoundEnded {
 /// How a round left its negotiation.
 enum Next {
     Heals(Proposal, Digest),
+    Challenges(Box<Challenge>),
     Again,
     Over(NegotiationResult),
 }
@@ -105,7 +108,10 @@ impl Peer {
                 }
             }
             Settled::Nothing(_) => {}
-            Settled::Unaffected | Settled::LeftOut | Settled::Heals(..) => return None,
+            Settled::Unaffected
+            | Settled::LeftOut
+            | Settled::Heals(..)
+            | Settled::Challenges(_) => return None,
         }
         let tool = case.promised.name();
         let question = if panel.settings().descriptions {
@@ -197,6 +203,9 @@ impl Peer {
                 Next::Heals(proposal, hash) => {
                     self.carry_over(proposal, hash, &mut talk, &head, &offer).await;
                 }
+                Next::Challenges(challenge) => {
+                    self.try_out(*challenge, &mut talk, &head, &offer).await;
+                }
                 Next::Over(result) => self.leave(&tool, &mut talk, result, &offer),
             }
         } else {
@@ -262,8 +271,10 @@ impl Peer {
         let case = Case { promised, promise: &promise, offer, changes: &changes, caller };
         let proposal = self.assess(&case, &candidate, &mut talk.steps).await;
         let settled = self.weighed(&case, proposal);
-        match self.sealable(&case, settled, &mut talk.steps) {
+        let settled = self.sealable(&case, settled, &mut talk.steps);
+        match self.shadowed(&case, settled, &mut talk.steps).await {
             Settled::Heals(proposal, hash) => Next::Heals(proposal, hash),
+            Settled::Challenges(challenge) => Next::Challenges(challenge),
             Settled::Waits(proposal, hash) => {
                 let why = held(&proposal);
                 if talk.best.as_ref().is_none_or(|(best, _)| is_better(&proposal, best)) {
@@ -305,10 +316,43 @@ impl Peer {
             self.leave(&tool, talk, NegotiationResult::Nothing, offer);
             return;
         }
+        self.seal_talk(&tool, pass, talk, head, offer).await;
+    }
+
+    /// An answer passed the gate, and runs in shadow before it is in force.
+    async fn try_out(
+        &mut self,
+        challenge: Challenge,
+        talk: &mut Talk,
+        head: &Sealed,
+        offer: &Surface,
+    ) {
+        let tool = challenge.proposal.tool.clone();
+        let result = match challenge.trial.stand() {
+            Stand::Passed => NegotiationResult::Applied,
+            Stand::Awaits(_) | Stand::Missed => NegotiationResult::Waiting,
+        };
+        let mut pass = Pass { records: self.told(&tool, talk, result), ..Pass::default() };
+        self.challenge(challenge, talk.drift_id, talk.since, &mut pass);
+        if pass.patches.is_empty() {
+            return pass.records.into_iter().for_each(|record| self.shared.scribe.later(record));
+        }
+        self.seal_talk(&tool, pass, talk, head, offer).await;
+    }
+
+    /// Seals what a negotiation came to.
+    async fn seal_talk(
+        &mut self,
+        tool: &str,
+        pass: Pass,
+        talk: &mut Talk,
+        head: &Sealed,
+        offer: &Surface,
+    ) {
         if let Err(error) = self.seal_pass(head, offer, pass, Vec::new(), talk.since).await {
             let what = format!("{}: the new version is not sealed: {error}", self.id());
             self.tell(Told::Warning { what });
-            self.leave(&tool, talk, NegotiationResult::Failed, offer);
+            self.leave(tool, talk, NegotiationResult::Failed, offer);
         }
     }
 

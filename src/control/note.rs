@@ -61,6 +61,7 @@ impl Peer {
             self.pending.ticket = self.pending.ticket.max(ticket);
             self.note_signals(&call, seen);
             self.note_watch(&call);
+            self.note_shadow(&call, seen);
             return;
         }
         let lawful = self.chain.head().is_some_and(|head| head.expiry > at);
@@ -87,6 +88,7 @@ impl Peer {
         self.note_performance(&call, seen);
         self.note_signals(&call, seen);
         self.note_watch(&call);
+        self.note_shadow(&call, seen);
         let delivered = matches!(call.verdict, Verdict::Kept | Verdict::Mended);
         if let (Some(sample), Some(caller), true) = (call.sample, &call.caller, delivered) {
             self.learn(&call.tool, &sample);

@@ -191,6 +191,7 @@ impl Peer {
             open_events: self.open_events(),
             waiting: self.waiting_statuses(),
             bundle: self.bundle_status(),
+            shadow: self.shadow_statuses(),
             advisor_calls: self.advisor_calls,
         };
         let events = self.events.all().into_iter().cloned().collect();

@@ -91,34 +91,60 @@ impl Peer {
         arguments: &[u8],
         caller: Option<&Caller>,
     ) -> Result<Value, String> {
-        let mut mapped = Vec::new();
-        let call = {
-            let mut tape = Tape::default();
-            let document = read(&mut tape, arguments)?;
-            routine
-                .request(Some(document.root()), &mut mapped)
-                .map_err(|failure| failure.to_string())?
-                .call
-                .unwrap_or_else(|| candidate.tool.clone())
-        };
-        let tool = offer.tool(&call).ok_or_else(|| format!("{call} is not offered"))?;
-        let headers = {
-            let mut tape = Tape::default();
-            mirrored(tool, read(&mut tape, &mapped)?)
-        };
-        let outcome = self
-            .client
-            .call(caller, &call, Some(&mapped), headers)
-            .await
-            .map_err(|error| error.to_string())?;
-        let CallOutcome::Result { body, is_error: false } = outcome else {
+        let (tool, mapped) = mapped(routine, &candidate.tool, offer, arguments)?;
+        let CallOutcome::Result { body, is_error: false } =
+            self.send(tool, &mapped, caller).await?
+        else {
             return Err("the peer answered the mapped request with an error".to_owned());
         };
         mend(routine, &body)
     }
+
+    /// Sends a request of ours.
+    pub(super) async fn send(
+        &self,
+        tool: &Tool,
+        arguments: &[u8],
+        caller: Option<&Caller>,
+    ) -> Result<CallOutcome, String> {
+        let headers = {
+            let mut tape = Tape::default();
+            mirrored(tool, read(&mut tape, arguments)?)
+        };
+        let call = self.client.call(caller, tool.name(), Some(arguments), headers);
+        call.await.map_err(|error| error.to_string())
+    }
 }
 
-fn mend(routine: &CompiledRoutine, result: &[u8]) -> Result<Value, String> {
+/// A request of the promised tool as a routine carries it over: whom it calls, and with what.
+pub(super) fn mapped<'o>(
+    routine: &CompiledRoutine,
+    promised: &str,
+    offer: &'o Surface,
+    arguments: &[u8],
+) -> Result<(&'o Tool, Vec<u8>), String> {
+    let mut mapped = Vec::new();
+    let mut tape = Tape::default();
+    let document = read(&mut tape, arguments)?;
+    let carried = routine.request(Some(document.root()), &mut mapped);
+    let call = carried.map_err(|failure| failure.to_string())?.call;
+    let call = call.as_deref().unwrap_or(promised);
+    let tool = offer.tool(call).ok_or_else(|| format!("{call} is not offered"))?;
+    Ok((tool, mapped))
+}
+
+/// A reply's document, mended.
+pub(super) fn mend_document(routine: &CompiledRoutine, document: &Value) -> Result<Value, String> {
+    let text = document.to_string();
+    let mut tape = Tape::default();
+    let document = read(&mut tape, text.as_bytes())?;
+    let mut mended = Vec::new();
+    routine.reply(document.root(), &mut mended).map_err(|failure| failure.to_string())?;
+    serde_json::from_slice(&mended).map_err(|error| error.to_string())
+}
+
+/// The document of a result, mended.
+pub(super) fn mend(routine: &CompiledRoutine, result: &[u8]) -> Result<Value, String> {
     let mut tape = Tape::default();
     let document = read(&mut tape, result)?;
     let structured = document

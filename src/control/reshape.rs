@@ -175,6 +175,7 @@ impl Peer {
         if life.recovered >= RECOVERED << life.recoveries.min(DOUBLED) {
             life.recoveries += 1;
             self.end_reports(call.tool.as_str(), "replies keep the promise again");
+            self.leave_queue(call.tool.as_str());
             self.pending.asked = true;
         }
     }
@@ -219,9 +220,15 @@ impl Peer {
         let (Some(head), Some(offer)) = (self.chain.head().cloned(), &self.offer) else { return };
         if let Some(proposal) = proposal {
             let hash = proposal_hash(&proposal, &super::negotiate::promise_of(&head, offer), offer);
-            if !self.barred.contains(&hash) {
-                self.take_on(proposal, hash, drift_id, pass);
+            if self.barred.contains(&hash) {
+                return;
             }
+            if self.settings.shadow_exchanges == 0 {
+                return self.take_on(proposal, hash, drift_id, pass);
+            }
+            let came = broken.came.as_ref();
+            let challenge = self.challenge_of_replies(proposal, hash, came).await;
+            self.challenge(challenge, drift_id, None, pass);
         }
     }
 

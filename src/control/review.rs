@@ -178,9 +178,10 @@ impl Peer {
         if self.is_meaning_asked(tool) {
             return;
         }
+        let challenged = self.is_challenged(tool);
         let Some(life) = self.tools.get_mut(tool) else { return };
         life.judged = None;
-        if life.state == ToolState::Sound {
+        if life.state == ToolState::Sound && !challenged {
             return;
         }
         life.state = ToolState::Sound;

@@ -78,6 +78,8 @@ pub struct PeerSettings {
     pub inference_samples: u64,
     /// Exchanges under watch after a swap.
     pub watch_exchanges: u32,
+    /// Exchanges that a patch must carry in shadow before it is in force; 0: none.
+    pub shadow_exchanges: u32,
     /// Misses in the watch that roll back.
     pub failure_threshold: u32,
     /// Which additions are sealed by themselves.
@@ -137,6 +139,7 @@ impl PeerSettings {
             recordings: 8,
             inference_samples: 20,
             watch_exchanges: 20,
+            shadow_exchanges: 0,
             failure_threshold: 2,
             adopt: Adopt::Additions,
             terms_declared: false,

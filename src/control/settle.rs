@@ -2,6 +2,7 @@
 //! person must decide, or nothing carries it over.
 
 use super::actor::Peer;
+use super::shadow::Challenge;
 use crate::domain::contract::{Surface, Tool};
 use crate::domain::drift::{Change, Severity};
 use crate::domain::message::Digest;
@@ -23,6 +24,8 @@ pub(super) enum Settled {
     Heals(Proposal, Digest),
     /// A proposal that waits for a person.
     Waits(Proposal, Digest),
+    /// A proposal that the gate let through, and that runs in shadow first.
+    Challenges(Box<Challenge>),
     /// Nothing carries it over, in words.
     Nothing(String),
 }

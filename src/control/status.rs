@@ -59,8 +59,34 @@ pub struct PeerStatus {
     /// All of them as one; absent where fewer than two wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bundle: Option<BundleStatus>,
+    /// Routines that run in shadow; absent where none does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shadow: Vec<ShadowStatus>,
     /// How often an advisor was asked since the start.
     pub advisor_calls: u64,
+}
+
+/// A routine that runs beside the one in force.
+#[derive(Clone, Debug, Serialize)]
+pub struct ShadowStatus {
+    /// The promised tool.
+    pub tool: String,
+    /// The hash that a decision is bound to.
+    pub proposal: Digest,
+    /// The event it answers.
+    pub drift_id: Uuid,
+    /// Exchanges that it must carry.
+    pub needed: u32,
+    /// Exchanges that it carried.
+    pub carried: u32,
+    /// Exchanges of which it cannot be told.
+    pub untold: u32,
+    /// `awaiting`, `passed` or `missed`.
+    pub state: &'static str,
+    /// The first difference.
+    pub difference: Option<String>,
+    /// What it waits for, in words.
+    pub awaits: String,
 }
 
 /// How one promised tool stands.

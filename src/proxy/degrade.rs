@@ -344,7 +344,8 @@ async fn broken(call: &mut Call, text: &Bytes, found: Broken, told: Ended) -> Ou
         return ended(call, waived(found.violations), marked);
     }
     let why = Refusal::Broken(described(&found.violations));
-    Outcome::Refused(refuse(call, why, Executed::Yes, found.violations))
+    let withheld = Ended { verdict: Verdict::Refused, ..waived(found.violations) };
+    Outcome::Refused(refused(call, why, Executed::Yes, withheld))
 }
 
 /// Holds a reply that broke its promise and tries it once against the routine that comes. `Err`

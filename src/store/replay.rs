@@ -54,6 +54,8 @@ pub struct PendingProposal {
     /// The newest decision, where there is one: `approved`, `denied`, `expired`, `auto`,
     /// `withdrawn`, `superseded`.
     pub decision: Option<String>,
+    /// It was withdrawn once, and no person took it up since: it is never automatic again.
+    pub withdrawn: bool,
 }
 
 impl State {
@@ -147,6 +149,27 @@ impl State {
         self.contracts.iter().any(|(of, contract)| of == peer && contract.hash == hash)
     }
 
+    /// A proposal that is made again is open again: an expired hash is offered anew. That it was withdrawn
+    /// once stays.
+    fn proposed(&mut self, made: PendingProposal) {
+        let same = |known: &PendingProposal| known.hash == made.hash && known.peer == made.peer;
+        let withdrawn = self.proposals.iter().any(|known| same(known) && known.withdrawn);
+        self.proposals.retain(|known| !same(known));
+        self.proposals.push(PendingProposal { withdrawn, ..made });
+    }
+
+    fn decided(&mut self, peer: &PeerId, hash: Digest, decision: &str) {
+        let mut proposals = self.proposals.iter_mut();
+        let known = proposals.find(|known| known.hash == hash && known.peer == *peer);
+        let Some(known) = known else { return };
+        known.withdrawn = match decision {
+            "withdrawn" => true,
+            "approved" => false,
+            _ => known.withdrawn,
+        };
+        known.decision = Some(decision.to_owned());
+    }
+
     /// Applies one record that was admitted.
     pub(super) fn apply(&mut self, record: &Record) {
         let Some(peer) = record.peer.clone() else { return };
@@ -194,28 +217,24 @@ impl State {
                 }
             }
             RecordBody::Proposed { drift_id, hash, proposal } => {
-                // A proposal that is made again is open again: an expired hash is offered anew.
-                self.proposals.retain(|known| known.hash != *hash || known.peer != peer);
-                self.proposals.push(PendingProposal {
+                self.proposed(PendingProposal {
                     peer,
                     hash: *hash,
                     drift_id: *drift_id,
                     proposal: Proposal::clone(proposal),
                     at: record.at,
                     decision: None,
+                    withdrawn: false,
                 });
             }
             RecordBody::Decided { proposal, decision, .. } => {
-                let known =
-                    |known: &&mut PendingProposal| known.hash == *proposal && known.peer == peer;
-                if let Some(known) = self.proposals.iter_mut().find(known) {
-                    known.decision = Some(decision.clone());
-                }
+                self.decided(&peer, *proposal, decision);
             }
             RecordBody::Exchanges { .. }
             | RecordBody::Exception { .. }
             | RecordBody::Reasoning { .. }
             | RecordBody::Negotiated { .. }
+            | RecordBody::Shadowed { .. }
             | RecordBody::Incident { .. }
             | RecordBody::Patch { .. }
             | RecordBody::Edge { .. }

@@ -57,6 +57,7 @@ pub(super) struct SlowFamilies {
     pub(super) negotiations: IntCounterVec,
     pub(super) negotiation_rounds: Histogram,
     pub(super) advisor_calls: IntCounter,
+    pub(super) shadow_exchanges: IntCounterVec,
     pub(super) webhooks: IntCounterVec,
     pub(super) advisors: AdvisorFamilies,
     pub(super) repeat_call_llm_ratio: Gauge,
@@ -202,6 +203,11 @@ impl Own<'_> {
                     .buckets(vec![0.0, 1.0, 2.0, 3.0]),
             )),
             advisor_calls: self.counter("advisor_calls_total", "Times an advisor was asked."),
+            shadow_exchanges: self.counters(
+                "shadow_exchanges_total",
+                "Exchanges that were run through a routine in shadow, by how they went.",
+                &["outcome"],
+            ),
             webhooks: self.counters(
                 "webhooks_total",
                 "Notices of approvals and incidents, by what became of them.",

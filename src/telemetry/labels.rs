@@ -218,6 +218,18 @@ label!(
 );
 
 label!(
+    /// How an exchange went that was run in shadow.
+    Shadow {
+        /// It was carried over, and nothing differed.
+        Carried = "carried",
+        /// It was not, or something differed.
+        Missed = "missed",
+        /// Nothing could be compared.
+        Untold = "untold",
+    }
+);
+
+label!(
     /// What became of a notice to the webhook.
     Webhook {
         /// It was taken.

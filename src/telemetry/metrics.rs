@@ -10,7 +10,7 @@ use super::families::Families;
 use super::histogram::seconds;
 use super::labels::{
     AdvisorOutcome, Approval, Dropped, HealStage, Limit, NegotiationResult, Reloaded, Retried,
-    ViolationKind, Webhook,
+    Shadow, ViolationKind, Webhook,
 };
 use super::load::Load;
 use crate::domain::drift::{DriftType, Severity};
@@ -164,6 +164,12 @@ impl Metrics {
         self.0.path.refusals.with_label_values(&[code.stable()]).inc();
     }
 
+    /// An exchange, recorded so many times over, was run through a routine in shadow.
+    pub fn shadow_exchanges(&self, outcome: Shadow, times: u32) {
+        let counter = self.0.slow.shadow_exchanges.with_label_values(&[outcome.word()]);
+        counter.inc_by(u64::from(times));
+    }
+
     /// What became of a notice.
     pub fn webhook(&self, outcome: Webhook) {
         self.0.slow.webhooks.with_label_values(&[outcome.word()]).inc();
@@ -241,6 +247,9 @@ impl Metrics {
         }
         for reason in Dropped::ALL {
             let _ = all.house.observations_dropped.with_label_values(&[reason.word()]);
+        }
+        for outcome in Shadow::ALL {
+            let _ = all.slow.shadow_exchanges.with_label_values(&[outcome.word()]);
         }
         for outcome in Webhook::ALL {
             let _ = all.slow.webhooks.with_label_values(&[outcome.word()]);

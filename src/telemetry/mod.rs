@@ -21,7 +21,7 @@ mod trace;
 
 pub use labels::{
     AdvisorOutcome, Approval, Dropped, HealStage, Held, Limit, NegotiationResult, Reloaded,
-    Retried, Shed, ViolationKind, Webhook,
+    Retried, Shadow, Shed, ViolationKind, Webhook,
 };
 pub use load::Load;
 pub use logs::{LogFormat, Settings, change_filter, check_filter, start_logs};

@@ -86,6 +86,7 @@ pub(super) const LIVE: &[&[&str]] = &[
     &["resilience", "performance", "window_ms"],
     &["resilience", "performance", "least_calls"],
     &["resilience", "performance", "sustained_ms"],
+    &["patch", "shadow_exchanges"],
     &["peers", "*", "mode"],
     &["peers", "*", "seal"],
     &["peers", "*", "surface", "max_age_ms"],

@@ -33,6 +33,8 @@ pub struct Reason<'r> {
 struct Newest {
     drift: BTreeMap<Uuid, RecordId>,
     proposals: BTreeMap<Digest, RecordId>,
+    /// How a routine for the drift did in shadow.
+    trials: BTreeMap<Uuid, RecordId>,
     contracts: BTreeMap<Digest, RecordId>,
 }
 
@@ -106,6 +108,7 @@ impl<'r> Graph<'r> {
             RecordBody::Drift { event } => {
                 let earlier = newest.drift.insert(event.drift_id, id);
                 self.edge(earlier, id, Cause::Caused);
+                self.edge(newest.trials.get(&event.drift_id).copied(), id, Cause::Caused);
                 self.name(event.drift_id.to_string(), id);
             }
             RecordBody::Reasoning { drift_id, .. }
@@ -122,8 +125,18 @@ impl<'r> Graph<'r> {
             }
             RecordBody::Proposed { drift_id, hash, .. } => {
                 self.edge(newest.drift.get(drift_id).copied(), id, Cause::Caused);
-                newest.proposals.insert(*hash, id);
+                // Made again, it rests on what became of it before.
+                let earlier = newest.proposals.insert(*hash, id);
+                self.edge(earlier, id, Cause::Caused);
                 self.name(hash.to_string(), id);
+            }
+            RecordBody::Shadowed { drift_id, proposal, .. } => {
+                self.edge(newest.drift.get(drift_id).copied(), id, Cause::Caused);
+                let earlier = newest.proposals.insert(*proposal, id);
+                self.edge(earlier, id, Cause::Caused);
+                newest.trials.insert(*drift_id, id);
+                self.name(drift_id.to_string(), id);
+                self.name(proposal.to_string(), id);
             }
             RecordBody::Decided { proposal, .. } => {
                 self.edge(newest.proposals.get(proposal).copied(), id, Cause::Caused);

@@ -167,6 +167,25 @@ pub enum RecordBody {
         /// `applied`, `waiting`, `nothing` or `failed`.
         result: String,
     },
+    /// RS: how a routine did that ran in shadow, beside what is in force.
+    Shadowed {
+        /// Drift event it answers.
+        drift_id: Uuid,
+        /// Hash of the proposal.
+        proposal: Digest,
+        /// The promised tool.
+        tool: String,
+        /// Exchanges that it had to carry.
+        needed: u32,
+        /// Exchanges that it carried.
+        carried: u32,
+        /// Exchanges of which it cannot be told.
+        untold: u32,
+        /// `awaiting`, `passed` or `missed`.
+        outcome: String,
+        /// The first difference: where, never a value.
+        difference: Option<String>,
+    },
     /// RS: a proposal, with its proof and the rules that held it.
     Proposed {
         /// Drift event it answers.
@@ -246,9 +265,10 @@ impl RecordBody {
             | Self::Incident { .. }
             | Self::Patch { .. }
             | Self::Lifecycle { .. } => RecordKind::DLR,
-            Self::Reasoning { .. } | Self::Negotiated { .. } | Self::Proposed { .. } => {
-                RecordKind::RS
-            }
+            Self::Reasoning { .. }
+            | Self::Negotiated { .. }
+            | Self::Shadowed { .. }
+            | Self::Proposed { .. } => RecordKind::RS,
             Self::Drift { .. } => RecordKind::DS,
             Self::Edge { .. } => RecordKind::MG,
         }
@@ -256,7 +276,7 @@ impl RecordBody {
 }
 
 /// The words that `what` can hold in this version.
-const WORDS: [&str; 16] = [
+const WORDS: [&str; 17] = [
     "sealed",
     "head_moved",
     "exchanges",
@@ -267,6 +287,7 @@ const WORDS: [&str; 16] = [
     "decided",
     "reasoning",
     "negotiated",
+    "shadowed",
     "proposed",
     "drift",
     "incident",

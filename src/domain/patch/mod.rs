@@ -11,7 +11,9 @@
 //! asks for (bound to its hash) and the hash of the contract that was sealed for it.
 
 mod life;
+mod trial;
 mod watch;
 
 pub use life::{Approval, Approved, Live, Proposed, Proven, Sealed, Stopped, Withdrawn};
+pub use trial::{Beside, Stand, Trial};
 pub use watch::{Outcome, Step, Watch, Watching};

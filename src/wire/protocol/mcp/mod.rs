@@ -22,6 +22,6 @@ pub use recoded::recoded;
 pub use refusal::{Refusal, Refused};
 pub use reply::{
     CallResult, Incoming, Reply, ResultType, equal, incoming, looks_like_rejection,
-    may_be_document, rewritten, sole_text,
+    may_be_document, rewritten, sole_text, speaks_of_arguments,
 };
 pub use verdict::KEY as VERDICT_KEY;

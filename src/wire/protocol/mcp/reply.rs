@@ -141,6 +141,16 @@ fn same_id(found: Item<'_>, sent: &str) -> bool {
 /// to ask for a re-read of the surface, never to decide what a call meant.
 #[must_use]
 pub fn looks_like_rejection(result: CallResult<'_>) -> bool {
+    if !result.is_error {
+        return false;
+    }
+    let blocks = result.result.get("content").map(Item::items).into_iter().flatten();
+    blocks.filter_map(text_of).any(|text| speaks_of_arguments(&text))
+}
+
+/// Whether a text speaks of arguments, parameters or schema the way the SDKs' validators do.
+#[must_use]
+pub fn speaks_of_arguments(text: &str) -> bool {
     const SIGNS: [&str; 18] = [
         "validation error",
         "invalid arguments",
@@ -161,19 +171,13 @@ pub fn looks_like_rejection(result: CallResult<'_>) -> bool {
         "additional properties",
         "unknown field",
     ];
-    if !result.is_error {
-        return false;
+    let mut end = text.len().min(4096);
+    while !text.is_char_boundary(end) {
+        end -= 1;
     }
-    let blocks = result.result.get("content").map(Item::items).into_iter().flatten();
-    blocks.filter_map(text_of).any(|text| {
-        let mut end = text.len().min(4096);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let head = text[..end].to_ascii_lowercase();
-        SIGNS.iter().any(|sign| head.contains(sign))
-            || (head.contains("tool ") && head.contains(" not found"))
-    })
+    let head = text[..end].to_ascii_lowercase();
+    SIGNS.iter().any(|sign| head.contains(sign))
+        || (head.contains("tool ") && head.contains(" not found"))
 }
 
 pub(super) fn text_of(block: Item<'_>) -> Option<std::borrow::Cow<'_, str>> {
