@@ -75,6 +75,19 @@ pub(super) async fn newer(lane: &Lane, seen: Generation, within: Duration) -> Op
     Some(InForce::of(&snapshot, lane))
 }
 
+/// Whether this tool is another one, or stands otherwise, in what is in force now.
+pub(super) async fn has_moved(lane: &Lane, bond: &Bond) -> bool {
+    let Some(newer) = newer(lane, bond.generation, Duration::ZERO).await else { return false };
+    let (before, name) = (&bond.tool, bond.tool.name.as_str());
+    match newer.tool(Some(name)) {
+        Bound::Tool(now) => {
+            let now = now.tool;
+            now.revision != before.revision || now.state != before.state || now.mode != before.mode
+        }
+        Bound::Free | Bound::Hidden => true,
+    }
+}
+
 /// The first listing or call of an agent seals what it is shown: tells control, and waits for the
 /// seal. Who comes while it is under way waits with it; who comes later passes unbound.
 pub(super) async fn first_use(

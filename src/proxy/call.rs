@@ -142,13 +142,21 @@ impl Call {
     }
 }
 
-impl Drop for Call {
-    /// An attempt whose end was not told was given up by its caller: a probe's place is free again.
-    fn drop(&mut self) {
-        if let Some((of_tool, of_peer)) = self.passes {
+impl Call {
+    /// An attempt that was let through does not go, or nobody waits for its end: a probe's place is free
+    /// again.
+    pub(super) fn give_up(&mut self) {
+        if let Some((of_tool, of_peer)) = self.passes.take() {
             self.bond.tool.health.circuit.dropped(of_tool);
             self.bond.binding.health.circuit.dropped(of_peer);
         }
+    }
+}
+
+impl Drop for Call {
+    /// An attempt whose end was not told was given up by its caller.
+    fn drop(&mut self) {
+        self.give_up();
     }
 }
 

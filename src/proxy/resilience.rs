@@ -17,6 +17,7 @@ use http::StatusCode;
 use http::header::RETRY_AFTER;
 
 use super::ask::{self, Failed, Raw, answered, passed};
+use super::bind;
 use super::call::Call;
 use super::crowd;
 use super::degrade::{refuse, refuse_for};
@@ -164,7 +165,18 @@ async fn let_in(call: &mut Call, executed: Executed) -> Result<Option<Raw>, Refu
     {
         return Ok(Some(raw));
     }
-    let Err(open) = Box::pin(hold::wait(call, open)).await else { return Ok(None) };
+    let Err(open) = Box::pin(hold::wait(call, open)).await else {
+        if !bind::has_moved(&call.lane, &call.bond).await {
+            return Ok(None);
+        }
+        // What waits for a person, or is carried over otherwise, since it began to wait: it was made ready
+        // for what is in force no more.
+        call.give_up();
+        let why = "the tool changed while this call waited for its breaker; try again";
+        let (code, why) = (Code::NoRoutine, why.to_owned());
+        let why = Refusal::Drifted { code, why, retryable: true };
+        return Err(refuse(call, why, executed, Vec::new()));
+    };
     let after = open.refusing.after.div_ceil(1_000).max(1);
     let what = if open.peer { "the peer cannot be reached" } else { "calls of this tool fail" };
     let why = Refusal::Drifted {

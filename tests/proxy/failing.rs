@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 use stipula::domain::health::{BreakerRules, BreakerState, Fault, RetryRules};
 use stipula::domain::message::{Executed, Millis, Verdict};
-use stipula::live::{Binding, Mode, ObservationKind, ToolBinding};
+use stipula::live::{Binding, Mode, ObservationKind, ToolBinding, ToolHealth};
 use stipula::proxy::{HoldRules, Resilience, Settings};
 
-use crate::rig::{Answer, CALL, Rig, Told, bound, routine, soon, tool};
+use crate::rig::{Answer, CALL, Rig, Told, bound, peer, routine, soon, tool};
 
 const GOOD: &str = r#"{"jsonrpc":"2.0","id":7,"result":{"structuredContent":{"price":1}}}"#;
 
@@ -150,6 +150,49 @@ async fn a_probe_whose_caller_leaves_frees_its_place() {
     .await;
     assert_eq!(told.text, GOOD);
     assert_eq!((health.circuit.state(0), rig.asked().len()), (BreakerState::Closed, 2));
+}
+
+#[tokio::test]
+async fn a_call_that_waited_for_a_probe_does_not_go_where_its_tool_changed() {
+    let tool_of = |health: &Arc<ToolHealth>, revision| ToolBinding {
+        revision,
+        health: Arc::clone(health),
+        ..tool()
+    };
+    let health = Arc::new(ToolHealth::default());
+    let hold = HoldRules { wait: Millis(20_000), ..HoldRules::default() };
+    let resilience = Resilience { hold, ..once().resilience };
+    let settings = Settings { resilience, ..Settings::default() };
+    let manners = first_then(Answer::silence, || Answer::json(GOOD));
+    let mut rig = Rig::with(settings, Some(bound(tool_of(&health, 1))), manners).await;
+    let at_once = BreakerRules { failures: 1, open: Millis(0), longest: Millis(0) };
+    let pass = health.circuit.admit(0, &at_once).unwrap();
+    health.circuit.bad(pass, 0, &at_once);
+    let (one, other) = (rig.caller(), rig.caller());
+    let probe = tokio::spawn(async move { one.post(CALL).await });
+    soon(async {
+        while rig.asked().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let waiting = tokio::spawn(async move { other.post(CALL).await });
+    let load = rig.metrics.load(&peer());
+    soon(async {
+        while load.held.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    rig.board.publish(peer(), bound(tool_of(&health, 2)), |_| ());
+    probe.abort();
+    soon(rig.left.recv()).await.unwrap();
+    let told = soon(waiting).await.unwrap();
+    assert_eq!(error(&told), (json!(-31004), json!(false)));
+    assert_eq!(rig.asked().len(), 1, "nothing was sent");
+    // Its place is free: who comes next is the probe.
+    assert_eq!(rig.post(CALL).await.text, GOOD);
+    assert_eq!(health.circuit.state(0), BreakerState::Closed);
 }
 
 type Shown = &'static [(&'static str, &'static str)];
