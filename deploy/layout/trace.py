@@ -4,8 +4,8 @@
     deploy/layout/trace.py [BINARY]
 
 Builds the release binary with its symbols (or takes one), runs it under valgrind's callgrind in front
-of a small peer, lets it seal, judge calls whose replies come as JSON and as event streams, answer
-/metrics and /readyz and stop, and writes down what ran: first what a call runs, then the rest.
+of a small peer, lets it seal, judge calls whose replies come as JSON and as event streams, of one agent
+and of many at once, answer /metrics and /readyz and stop, and writes down what ran: first what a call runs, then the rest.
 Needs valgrind and binutils. What the program does is never changed by it; see docs/adr/0009.
 """
 
@@ -28,6 +28,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 # another compiler gives other hashes.
 SHARE = 0.9
 CALLS = 200
+AGENTS = 32
 
 
 def built():
@@ -130,6 +131,7 @@ class Peer(http.server.BaseHTTPRequestHandler):
 
 def lived(binary, out):
     """Runs a life of the sidecar; the profile is dumped before and after the calls, and at the end."""
+    http.server.ThreadingHTTPServer.request_queue_size = 4 * AGENTS
     peer = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Peer)
     threading.Thread(target=peer.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory() as state:
@@ -148,6 +150,7 @@ def lived(binary, out):
             dump(sidecar)
             calls(agent, CALLS)
             dump(sidecar)
+            crowd(doors["proxy"])
             person = http.client.HTTPConnection(*doors["admin"].split(":"))
             for path in ("/metrics", "/readyz", "/healthz"):
                 person.request("GET", path)
@@ -171,6 +174,16 @@ def calls(agent, many):
     for number in range(many):
         way = "stream" if number % 4 == 3 else "ZRH"
         ask(agent, "tools/call", {"name": "search_1", "arguments": {"from": way, "many": 1 + number % 60}})
+
+
+def crowd(door):
+    """Many agents at once: what waits, takes turns and opens further connections."""
+    agents = [http.client.HTTPConnection(*door.split(":")) for _ in range(AGENTS)]
+    threads = [threading.Thread(target=calls, args=(agent, CALLS // 10)) for agent in agents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def ask(agent, method, params):
