@@ -121,7 +121,21 @@ async fn a_tool_that_one_caller_is_not_listed_is_not_gone() {
     assert_eq!(called(&mut ann, "list_ferries", ANN).await.error().0, -31006);
     let status = sidecar.until("it is broken", |it| state_of(it, "list_ferries") == "broken").await;
     assert_eq!(status["open_events"][0]["severity"], "critical");
-    assert!(called(&mut bob, "get_station", BOB).await.structured().is_ok());
+    // Who never saw it has nothing to say about that.
+    for _ in 0..3 {
+        assert_eq!(names(&listed(&mut bob, BOB).await), ["get_station", "list_ferries"]);
+        reviewed(&sidecar).await;
+        assert!(called(&mut bob, "get_station", BOB).await.structured().is_ok());
+    }
+    let status = sidecar.status().await;
+    assert_eq!(state_of(&status, "list_ferries"), "broken");
+    assert_eq!((sidecar.events().await.len(), &status["version"]), (1, &json!("1.0.0")));
+    // It is back for whom it was there.
+    peer.change(json!([]), only(&["get_station", "list_ferries"]));
+    peer.list_to(ANN, all.clone());
+    assert_eq!(listed(&mut ann, ANN).await, all);
+    sidecar.until("it is back", |it| state_of(it, "list_ferries") == "sound").await;
+    assert!(called(&mut ann, "list_ferries", ANN).await.structured().is_ok());
     sidecar.stop().await;
 }
 

@@ -188,6 +188,8 @@ pub(super) struct Peer {
     pub(super) audience: Audience,
     /// Who was listed what was read last, byte for byte.
     pub(super) alike: BTreeSet<Principal>,
+    /// Promised tools that the last listing lacked and that are not held to be gone for that.
+    pub(super) unseen: BTreeSet<String>,
     /// Tools that a principal's first listing shows and that nobody was listed before.
     pub(super) newcomers: BTreeSet<String>,
     /// Definitions that no version can hold, as far as it was told.
@@ -264,6 +266,7 @@ impl Peer {
             listings: BTreeMap::new(),
             audience: Audience::default(),
             alike: BTreeSet::new(),
+            unseen: BTreeSet::new(),
             newcomers: BTreeSet::new(),
             left_out: BTreeSet::new(),
             reviewed_to: 0,

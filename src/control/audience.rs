@@ -47,6 +47,7 @@ impl Peer {
     /// Adds to what one principal is listed what others are: a tool that it does not see is not gone.
     pub(super) fn complete(&mut self, surface: &mut Surface, who: &Principal) {
         self.newcomers.clear();
+        self.unseen.clear();
         let Some(head) = self.chain.head().cloned() else { return };
         let spoken = Spoken::by(&head);
         let offered = surface.by_name();
@@ -64,12 +65,17 @@ impl Peer {
             let new = offered.keys().filter(|name| !known(name));
             self.newcomers = new.map(|name| (*name).to_owned()).collect();
         }
+        // As it was when somebody was listed it last: what became of it since, this listing cannot tell.
+        let last = |target: &str| match &self.offer {
+            Some(offer) => offer.tool(target).cloned(),
+            None => spoken.offered(target).cloned(),
+        };
         let others: Vec<_> = absences
             .excused
             .iter()
             .flat_map(|name| spoken.targets(name))
             .filter(|target| !offered.contains_key(target.as_str()))
-            .filter_map(|target| spoken.offered(&target).cloned())
+            .filter_map(|target| last(&target))
             .collect();
         for tool in others {
             if surface.tool(tool.name()).is_none() {
@@ -81,6 +87,7 @@ impl Peer {
             self.read_as = None;
         }
         absences.learnt.iter().for_each(|who| self.record_listed(who));
+        self.unseen = absences.excused;
     }
 
     /// Tools that were promised because of what one principal was listed.

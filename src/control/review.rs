@@ -153,6 +153,9 @@ impl Peer {
         let (spoken, offered) = (Spoken::by(&head), offer.by_name());
         let mut changed = Vec::new();
         for tool in head.promised_tools() {
+            if self.unseen.contains(tool.name()) {
+                continue;
+            }
             if spoken.is_offered(tool.name(), &offered) {
                 self.as_sealed(tool.name());
             } else {

@@ -8,13 +8,13 @@ use super::admit::Exchange;
 use super::bind::Bond;
 use super::crowd::Place;
 use super::gateway::Lane;
-use super::judge::Manner;
+use super::judge::{Fetched, Manner};
 use crate::domain::health::Pass;
 use crate::domain::message::{Code, Executed, ToolName, Verdict, VerdictNote};
 use crate::domain::policy::Standing;
 use crate::live::{Mode, ToolState};
 use crate::telemetry::{ExchangeSpan, StepSpan};
-use crate::wire::protocol::mcp::{Envelope, Refusal, Refused};
+use crate::wire::protocol::mcp::{Envelope, Method, Refusal, Refused};
 use crate::wire::transport::budget::BodyPermit;
 
 /// A call on its way.
@@ -44,6 +44,8 @@ pub(super) struct Call {
     pub(super) standing: Standing,
     /// While the peer works at it.
     pub(super) place: Option<Place>,
+    /// It fetches the reply of a call that went on as a task: nothing of it is carried over.
+    pub(super) fetched: Option<Fetched>,
     /// Where the exchange is sampled.
     pub(super) span: Option<ExchangeSpan>,
     _permit: BodyPermit,
@@ -96,9 +98,19 @@ impl Call {
             until: None,
             standing: Standing::default(),
             place: None,
+            fetched: None,
             span,
             _permit: permit,
         }
+    }
+
+    /// A question for the reply of a call that went on as a task, under what was promised for that call.
+    pub(super) fn fetching(exchange: Exchange, envelope: Envelope, bond: Bond) -> Self {
+        let whole = envelope.method == Method::TasksResult;
+        let mut call = Self::new(exchange, envelope, bond, None);
+        call.fetched = Some(if whole { Fetched::Whole } else { Fetched::Inside });
+        call.may_repeat = false;
+        call
     }
 
     /// The request's id, as it came; a `tools/call` without one is not admitted.
@@ -110,8 +122,10 @@ impl Call {
     pub(super) fn manner(&self) -> Manner {
         let well = !self.bond.tool.health.is_degraded();
         let sampler = self.bond.tool.sampler.as_ref().filter(|_| well);
+        let sampler = sampler.filter(|_| self.fetched.is_none());
         let sampled = sampler.is_some_and(|sampler| sampler.takes(self.times.sent_at));
-        Manner { limits: self.lane.settings().document, sampled }
+        let (limits, fetched) = (self.lane.settings().document, self.fetched);
+        Manner { limits, sampled, fetched }
     }
 
     /// A step of this call, as a span; it ends when it is dropped.

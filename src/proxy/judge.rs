@@ -12,7 +12,7 @@ use crate::domain::message::{Executed, Verdict};
 use crate::live::{Mode, Rejection};
 use crate::wire::protocol::mcp::{
     CallResult, Incoming, Reply, ResultType, incoming, looks_like_rejection, may_be_document,
-    recoded, rewritten, sole_text,
+    recoded, result_of_task, rewritten, sole_text, task_id,
 };
 
 /// What a message turned out to be.
@@ -62,6 +62,8 @@ pub(super) struct Judged {
     pub(super) in_text: bool,
     /// `requestState` of a reply that asks for more input first.
     pub(super) next_round: Option<Box<str>>,
+    /// The task that the call goes on as.
+    pub(super) task: Option<Box<str>>,
 }
 
 impl Judged {
@@ -75,6 +77,7 @@ impl Judged {
             structured: None,
             in_text: false,
             next_round: None,
+            task: None,
         }
     }
 }
@@ -86,6 +89,17 @@ pub(super) struct Manner {
     pub(super) limits: Limits,
     /// The reply's document is copied out.
     pub(super) sampled: bool,
+    /// The reply is fetched: its call ended as a task.
+    pub(super) fetched: Option<Fetched>,
+}
+
+/// Where the reply of a call is that went on as a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fetched {
+    /// It is the result (`tasks/result`).
+    Whole,
+    /// Inside what the task says of itself, once it has ended (`tasks/get` of the extension).
+    Inside,
 }
 
 /// Judges one message of the answer to the request with this id.
@@ -100,31 +114,57 @@ pub(super) fn judge(bond: &Bond, id: &str, text: &Bytes, manner: Manner) -> Judg
             Ok(Incoming::Interim { list_changed }) => {
                 Judged::plain(Finding::Interim { list_changed })
             }
-            Ok(Incoming::Reply(reply @ Reply::Error { code, .. })) => {
-                coded(bond, document.text(), reply, error(code))
-            }
-            Ok(Incoming::Reply(reply @ Reply::Result(result))) if result.is_error => {
-                let rejection = Rejection { code: None, is_error: true };
-                let finding = match looks_like_rejection(result) {
-                    true => Finding::Rejected(rejection),
-                    false => Finding::Kept,
-                };
-                let judged = Judged { is_error: true, ..Judged::plain(finding) };
-                coded(bond, document.text(), reply, judged)
-            }
-            Ok(Incoming::Reply(Reply::Result(result))) => match result.result_type {
-                ResultType::Complete => {
-                    let judged = complete(bond, document.text(), result, manner);
-                    Judged { complete: true, ..judged }
-                }
-                ResultType::InputRequired => {
-                    let state = result.result.get("requestState").and_then(Item::as_str);
-                    Judged { next_round: state.map(Into::into), ..Judged::plain(Finding::Kept) }
-                }
-                ResultType::Task => Judged::plain(Finding::Kept),
+            Ok(Incoming::Reply(reply)) => match manner.fetched {
+                None => replied(bond, document.text(), reply, manner),
+                Some(way) => fetched(bond, document.text(), reply, way, manner),
             },
         }
     })
+}
+
+fn replied(bond: &Bond, text: &str, reply: Reply<'_>, manner: Manner) -> Judged {
+    let result = match reply {
+        Reply::Error { code, .. } => return coded(bond, text, reply, error(code)),
+        Reply::Result(result) => result,
+    };
+    if result.is_error {
+        let rejection = Rejection { code: None, is_error: true };
+        let finding = match looks_like_rejection(result) {
+            true => Finding::Rejected(rejection),
+            false => Finding::Kept,
+        };
+        let judged = Judged { is_error: true, ..Judged::plain(finding) };
+        return coded(bond, text, reply, judged);
+    }
+    match result.result_type {
+        ResultType::Complete => Judged { complete: true, ..complete(bond, text, result, manner) },
+        ResultType::InputRequired => {
+            let state = result.result.get("requestState").and_then(Item::as_str);
+            Judged { next_round: state.map(Into::into), ..Judged::plain(Finding::Kept) }
+        }
+        ResultType::Task => Judged { task: task_id(result), ..Judged::plain(Finding::Kept) },
+    }
+}
+
+/// What is said of a task holds no promise, but for the reply in it. It answers no arguments, so nothing
+/// in it is a rejection of them, and no later call is answered with it.
+fn fetched(bond: &Bond, text: &str, reply: Reply<'_>, way: Fetched, manner: Manner) -> Judged {
+    let Reply::Result(told) = reply else { return Judged::plain(Finding::Kept) };
+    let result = match way {
+        Fetched::Whole => told,
+        Fetched::Inside => match result_of_task(told) {
+            None => return Judged::plain(Finding::Kept),
+            Some(Err(why)) => return Judged::plain(Finding::Malformed(why)),
+            Some(Ok(result)) => result,
+        },
+    };
+    let judged = replied(bond, text, Reply::Result(result), manner);
+    match judged.finding {
+        Finding::Rejected(_) => {
+            Judged { is_error: judged.is_error, ..Judged::plain(Finding::Kept) }
+        }
+        _ => Judged { complete: false, ..judged },
+    }
 }
 
 fn error(code: i64) -> Judged {

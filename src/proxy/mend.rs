@@ -48,19 +48,17 @@ pub(super) fn mirrored(call: &Call) -> Result<(), Refusal> {
     checked.map_err(Refusal::HeaderMismatch)
 }
 
+/// The request as the agent wrote it.
+pub(super) fn as_it_came(call: &Call) -> Outgoing {
+    let (tool, arguments) = (call.bond.tool.name.clone(), call.envelope.arguments());
+    let asked = Asked { tool, arguments, mapped: false };
+    Outgoing { headers: None, text: call.envelope.text().clone(), asked }
+}
+
 /// Carries the call's own arguments over with the routine in force. What the promise does not admit
 /// passes untouched: the peer answers it.
 pub(super) fn request(call: &Call) -> Result<Outgoing, Refusal> {
-    let tool = &call.bond.tool;
-    let untouched = Outgoing {
-        headers: None,
-        text: call.envelope.text().clone(),
-        asked: Asked {
-            tool: tool.name.clone(),
-            arguments: call.envelope.arguments(),
-            mapped: false,
-        },
-    };
+    let (tool, untouched) = (&call.bond.tool, as_it_came(call));
     if !call.enforced() {
         return Ok(untouched);
     }

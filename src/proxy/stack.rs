@@ -10,14 +10,15 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 
 use super::admit::{self, Arrival, Exchange};
-use super::ask::{Failed, Raw, answered, passed, rejects};
+use super::ask::{self, Failed, Raw, answered, passed, rejects};
 use super::bind::{self, Bound, InForce};
 use super::call::Call;
+use super::crowd;
 use super::degrade::{self, Outcome, refuse, refuse_for};
 use super::events::{Events, Stopped};
 use super::failing::surviving;
 use super::gateway::Proxy;
-use super::judge::{Finding, Judged, judge};
+use super::judge::{Fetched, Finding, Judged, judge};
 use super::listing;
 use super::mend;
 use super::opening;
@@ -31,7 +32,9 @@ use super::traced;
 use crate::domain::message::{Era, Executed, Verdict};
 use crate::live::ObservationKind;
 use crate::telemetry::names;
-use crate::wire::protocol::mcp::{Envelope, Method, Posted, Refusal, Refused, Shape};
+use crate::wire::protocol::mcp::{
+    Envelope, Method, Posted, Refusal, Refused, Shape, with_result_of,
+};
 use crate::wire::transport::body::{Body, BodySender};
 use crate::wire::transport::sse::{Event, encode, replace_data};
 
@@ -90,6 +93,12 @@ async fn one(exchange: Exchange, envelope: Envelope, seen: InForce) -> Response<
                 }
             }
         }
+        (Shape::Request, Method::TasksResult | Method::TasksGet) => {
+            match rounds::promised(&exchange, &envelope) {
+                Some(bond) => called(Call::fetching(exchange, envelope, bond)).await,
+                None => relay::message(exchange, Some(&envelope), true).await,
+            }
+        }
         (Shape::Request, Method::ToolsList) => {
             let seen = bind::first_use(&exchange, &envelope, seen).await;
             listing::list(exchange, &envelope, &seen).await
@@ -106,6 +115,7 @@ async fn batch(exchange: Exchange, all: &[Envelope], seen: &InForce) -> Response
     let concerned = all.iter().any(|envelope| match envelope.method {
         Method::ToolsCall => !matches!(seen.tool(envelope.name.as_deref()), Bound::Free),
         Method::ToolsList => lists,
+        Method::TasksResult | Method::TasksGet => envelope.task.is_some(),
         Method::Initialize | Method::Discover | Method::Listen | Method::Other => false,
     });
     if concerned {
@@ -138,8 +148,7 @@ async fn called(mut call: Call) -> Response<Body> {
             Outcome::AsCame => return release::kept(head, text, permit),
             Outcome::Altered(text) => return release::altered(head, text, permit),
             Outcome::Refused(refused) => {
-                let body = refused.body(Some(call.id()), call.envelope.era);
-                return release::refused_reply(head, body);
+                return release::refused_reply(head, withheld(&call, &text, &refused));
             }
             Outcome::Again => {}
         }
@@ -148,6 +157,11 @@ async fn called(mut call: Call) -> Response<Body> {
 
 /// One attempt under one generation.
 async fn attempt(call: &mut Call) -> Result<Raw, Refused> {
+    if call.fetched.is_some() {
+        crowd::call(call, Executed::Yes).await?;
+        let outgoing = mend::as_it_came(call);
+        return ask::ask(call, &outgoing).await.map_err(|failed| refuse_for(call, failed));
+    }
     degrade::ready(call).await?;
     rounds::rejoin(call);
     let step = call.step(names::TRANSFORM_MCP);
@@ -191,6 +205,9 @@ async fn judged(call: &Call, text: &Bytes) -> Judged {
     };
     if let Some(state) = &judged.next_round {
         rounds::remember(call, state);
+    }
+    if let Some(task) = &judged.task {
+        rounds::begun(call, task);
     }
     judged
 }
@@ -272,7 +289,9 @@ async fn frame(call: &mut Call, event: &Event, data: &Bytes, done: &mut bool) ->
     match degrade::decide(call, data, judged).await {
         Outcome::AsCame => Frame::Send(event.raw.clone()),
         Outcome::Altered(text) => Frame::Send(replace_data(event, &text)),
-        Outcome::Refused(refused) => Frame::Send(refusal_event(call, event, &refused)),
+        Outcome::Refused(refused) => {
+            Frame::Send(replace_data(event, &withheld(call, data, &refused)))
+        }
         Outcome::Again => Frame::Again,
     }
 }
@@ -297,6 +316,15 @@ async fn again(call: &mut Call, event: &Event) -> Result<Result<Bytes, Events>, 
         Err(refused) => return Ok(Ok(refusal_event(call, event, &refused))),
     };
     Ok(Ok(replace_data(event, &text)))
+}
+
+/// What is told in the place of a reply that came: the whole message, or what stands in its task.
+fn withheld(call: &Call, text: &Bytes, refused: &Refused) -> Vec<u8> {
+    let body = refused.body(Some(call.id()), call.envelope.era);
+    if call.fetched != Some(Fetched::Inside) {
+        return body;
+    }
+    with_result_of(text, &body, call.lane.settings().document).unwrap_or(body)
 }
 
 fn refusal_event(call: &Call, event: &Event, refused: &Refused) -> Bytes {

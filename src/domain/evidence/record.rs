@@ -276,7 +276,7 @@ impl RecordBody {
 }
 
 /// The words that `what` can hold in this version.
-const WORDS: [&str; 17] = [
+const WORDS: &[&str] = &[
     "sealed",
     "head_moved",
     "exchanges",

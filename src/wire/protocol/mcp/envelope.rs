@@ -43,6 +43,10 @@ pub enum Method {
     Discover,
     /// `subscriptions/listen` (modern): a stream that owes no reply.
     Listen,
+    /// `tasks/result` (2025-11-25): the reply of a call that went on as a task.
+    TasksResult,
+    /// `tasks/get`: how a task stands; the tasks extension tells the reply of its call in it.
+    TasksGet,
     /// Anything else, and messages without a method.
     Other,
 }
@@ -81,6 +85,8 @@ pub struct Envelope {
     pub version: Option<Box<str>>,
     /// `params.requestState`, unescaped: what a server told the client to show when it tries again.
     pub request_state: Option<Box<str>>,
+    /// `params.taskId` of a question for a task, unescaped.
+    pub task: Option<Box<str>>,
     id: Option<Range<usize>>,
     name_at: Option<Range<usize>>,
     arguments: Option<Range<usize>>,
@@ -126,7 +132,13 @@ impl Envelope {
             Some("initialize") => Method::Initialize,
             Some("server/discover") => Method::Discover,
             Some("subscriptions/listen") => Method::Listen,
+            Some("tasks/result") => Method::TasksResult,
+            Some("tasks/get") => Method::TasksGet,
             _ => Method::Other,
+        };
+        let task = match method {
+            Method::TasksResult | Method::TasksGet => param("taskId").and_then(Item::as_str),
+            _ => None,
         };
         let id_fits = id.is_some_and(|id| matches!(id.kind(), Kind::String | Kind::Number));
         if method == Method::ToolsCall && !id_fits {
@@ -145,6 +157,7 @@ impl Envelope {
             name: param("name").and_then(Item::as_str).map(Into::into),
             version: version.and_then(Item::as_str).map(Into::into),
             request_state: param("requestState").and_then(Item::as_str).map(Into::into),
+            task: task.map(Into::into),
             id: id.filter(|_| id_fits).map(span),
             name_at: param("name").map(span),
             arguments: param("arguments").map(span),

@@ -22,6 +22,7 @@ pub use recoded::recoded;
 pub use refusal::{Refusal, Refused};
 pub use reply::{
     CallResult, Incoming, Reply, ResultType, equal, incoming, looks_like_rejection,
-    may_be_document, rewritten, sole_text, speaks_of_arguments,
+    may_be_document, result_of_task, rewritten, sole_text, speaks_of_arguments, task_id,
+    with_result_of,
 };
 pub use verdict::KEY as VERDICT_KEY;

@@ -120,6 +120,39 @@ fn call_result(result: Item<'_>) -> Result<CallResult<'_>, String> {
     Ok(CallResult { result, result_type, is_error, structured: result.get("structuredContent") })
 }
 
+/// The id of the task that a call goes on as (2025-11-25 tells it inside `task`, the tasks extension beside
+/// `resultType`).
+#[must_use]
+pub fn task_id(result: CallResult<'_>) -> Option<Box<str>> {
+    let task = result.result.get("task").unwrap_or(result.result);
+    task.get("taskId").and_then(Item::as_str).map(Into::into)
+}
+
+/// The result of the call that a task stands for, inside what the task says of itself; `None` while there
+/// is none (tasks extension, `tasks/get`).
+///
+/// # Errors
+/// Why it is no result of a call, in words.
+pub fn result_of_task(task: CallResult<'_>) -> Option<Result<CallResult<'_>, String>> {
+    let result = task.result.get("result")?;
+    Some(match result.kind() {
+        Kind::Object => call_result(result),
+        _ => Err("the task's `result` is no object".to_owned()),
+    })
+}
+
+/// What a task says of itself, with the result of another message in the place of its call's; `None` where
+/// either has none.
+#[must_use]
+pub fn with_result_of(task: &[u8], other: &[u8], limits: Limits) -> Option<Vec<u8>> {
+    let (mut told, mut given) = (Tape::default(), Tape::default());
+    let told = told.read(task, limits).ok()?.root().get("result")?.get("result")?.span();
+    let given = given.read(other, limits).ok()?.root().get("result")?;
+    let mut out = Vec::with_capacity(task.len());
+    splice(task, &[Edit { span: told, with: given.raw().as_bytes() }], &mut out);
+    Some(out)
+}
+
 /// Whether an id that came is the one that was sent: the same text, or the same string or integer
 /// written otherwise. `"1"` is not `1`.
 fn same_id(found: Item<'_>, sent: &str) -> bool {
