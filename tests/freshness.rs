@@ -87,5 +87,8 @@ async fn an_old_contract_is_renewed_while_its_peer_keeps_its_word() {
     assert_eq!(version().as_deref(), Some("1.0.2"));
     let said = soon("a call", agent.call("lookup", &json!({ "word": "pact" }))).await;
     assert!(said.structured().is_ok(), "{:?}", said.json());
+    // A renewed version says what the one before says, so the way back is that one's: there is none.
+    let back = sidecar.handle.rollback(&words, None).await;
+    assert!(back.unwrap_err().to_string().contains("no version to go back to"));
     soon("the end", sidecar.stop(Duration::from_millis(100))).await;
 }

@@ -27,12 +27,15 @@ fn word(word: &str) -> Value {
 
 /// A sidecar whose contract states this, with these settings of `resilience`.
 async fn stating(peer: &Peer, state: &Path, constraints: &str, resilience: &str) -> Sidecar {
+    Sidecar::start_from(state, &text(peer, constraints, resilience)).await
+}
+
+fn text(peer: &Peer, constraints: &str, resilience: &str) -> String {
     let url = peer.url();
-    let text = format!(
+    format!(
         "resilience: {resilience}\npeers:\n  flights:\n    url: \"{url}\"\n    mode: enforce\n    \
          constraints: {constraints}\n"
-    );
-    Sidecar::start_from(state, &text).await
+    )
 }
 
 /// The records of a kind, of a sidecar that has stopped.
@@ -112,6 +115,37 @@ async fn a_call_that_is_too_large_or_takes_too_long_is_refused() {
     assert!(said.error().1.contains("1500 ms"), "{:?}", said.error());
     never.send_replace(true);
     sidecar.stop().await;
+}
+
+#[tokio::test]
+async fn other_constraints_are_sealed_at_once_and_what_is_in_force_goes_on() {
+    let (peer, state) = (Peer::start(tools(), well).await, tempfile::tempdir().unwrap());
+    let mut sidecar = stating(&peer, state.path(), "{ timeout_ms: 9000 }", "{}").await;
+    let mut agent = Agent::connect(sidecar.proxy).await;
+    let large = word(&"a".repeat(2_000));
+    agent.call("lookup", &large).await.structured().unwrap();
+    assert_eq!(sidecar.status().await["version"], "1.0.0");
+    let file = state.path().join("stipula.yaml");
+    for (constraints, version) in
+        [("{ max_payload_bytes: 2000 }", "1.0.1"), ("{ slo: { error_rate: 0.5 } }", "1.0.2")]
+    {
+        std::fs::write(&file, text(&peer, constraints, "{}")).unwrap();
+        sidecar.signal(rustix::process::Signal::HUP);
+        sidecar.told("another configuration is in force").await;
+        sidecar.until(version, |status| status["version"] == version).await;
+        assert_eq!(agent.call("lookup", &large).await.status, 413);
+        agent.call("lookup", &word("a")).await.structured().unwrap();
+    }
+    // Nothing was stated anew since: a surface that is read again seals nothing.
+    agent.list().await;
+    sidecar.stop().await;
+    let sealed = records(state.path(), "sealed").await;
+    let last = sealed.last().unwrap()["contract"]["constraints"].clone();
+    assert_eq!((sealed.len(), &last["timeout_ms"]), (3, &json!(9000)));
+    assert_eq!(
+        (&last["max_payload_bytes"], &last["slo"]["error_rate"]),
+        (&json!(2000), &json!(0.5))
+    );
 }
 
 /// Answers the first call with 503, and every further one well.

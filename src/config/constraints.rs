@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::contract;
 
-/// What the contract of a peer states beside its tools, from the next version on that is sealed; absent:
-/// what the version before states.
+/// What the contract of a peer states beside its tools; absent: what the version in force states.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Constraints {

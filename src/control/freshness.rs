@@ -1,12 +1,12 @@
 //! Freshness: a contract that grows old is renewed ahead of its end, while the peer still offers what
-//! it speaks.
+//! it speaks; and one whose constraints the operator states otherwise is sealed anew.
 
 use serde_json::json;
 
 use super::actor::Peer;
 use super::status::Told;
 use crate::domain::contract::{
-    Contract, Next, Provenance, ProvenanceKind, Sealed, Step, next_version,
+    Contract, Next, Provenance, ProvenanceKind, Sealed, Step, Surface, next_version,
 };
 use crate::domain::drift::{
     Against, DriftEvent, DriftType, EventState, Evidence, Severity, fingerprint,
@@ -44,15 +44,7 @@ impl Peer {
         let (Some(head), Some(offer)) = (self.chain.head().cloned(), self.offer.clone()) else {
             return;
         };
-        if !is_old(&head, now) {
-            return;
-        }
-        let (spoken, offered) = (Spoken::by(&head), offer.by_name());
-        let settled = |name: &str| {
-            spoken.is_offered(name, &offered)
-                || self.tools.get(name).is_some_and(|life| life.judged.is_some())
-        };
-        if !head.promised_tools().iter().all(|tool| settled(tool.name())) {
+        if !is_old(&head, now) || !self.is_settled(&head, &offer) {
             return;
         }
         let mut records = Vec::new();
@@ -69,8 +61,39 @@ impl Peer {
         }
     }
 
+    /// Seals what the operator states of the peer anew, where the contract in force states something else
+    /// and the peer offers what it speaks.
+    pub(super) async fn restate(&mut self) {
+        let (Some(head), Some(offer)) = (self.chain.head().cloned(), self.offer.clone()) else {
+            return;
+        };
+        let same = self.stated(head.constraints.clone()) == head.constraints;
+        if same || !self.is_settled(&head, &offer) {
+            return;
+        }
+        let mut draft = self.renewed(&head, self.shared.clock.now(), "configuration".to_owned());
+        if let Some(step) = draft.provenance.last_mut() {
+            step.kind = ProvenanceKind::Manual;
+            step.detail = "restated: its constraints are what the configuration says".to_owned();
+        }
+        if let Err(error) = self.seal_and_move(draft, "constraints", None, Vec::new()).await {
+            let what = format!("{}: its constraints are not restated: {error}", self.id());
+            self.tell(Told::Warning { what });
+        }
+    }
+
+    /// Whether the peer offers what the contract speaks, or nothing more can be done about it by itself.
+    fn is_settled(&self, head: &Sealed, offer: &Surface) -> bool {
+        let (spoken, offered) = (Spoken::by(head), offer.by_name());
+        let settled = |name: &str| {
+            spoken.is_offered(name, &offered)
+                || self.tools.get(name).is_some_and(|life| life.judged.is_some())
+        };
+        head.promised_tools().iter().all(|tool| settled(tool.name()))
+    }
+
     fn renewed(&self, head: &Sealed, now: UnixMillis, reference: String) -> Contract {
-        self.numbered(next_version(
+        let draft = next_version(
             head,
             Next {
                 id: self.shared.dice.uuid(),
@@ -89,7 +112,12 @@ impl Peer {
                     detail: "renewed: the peer offers what the contract speaks".to_owned(),
                 },
             },
-        ))
+        );
+        let mut draft = self.numbered(draft);
+        // It says what the version before says: the way back is that one's, and a young patch in it that
+        // misses is taken back still.
+        draft.rollback.rollback_to = head.rollback.rollback_to;
+        draft
     }
 
     fn grown_old(&self, head: &Sealed, now: UnixMillis) -> DriftEvent {

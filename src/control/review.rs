@@ -114,6 +114,7 @@ impl Peer {
         self.settle_replies(caller, since).await;
         self.settle_meanings(since);
         self.renew().await;
+        self.restate().await;
     }
 
     /// A surface that is not the one that was known, byte for byte. What it has in common with the

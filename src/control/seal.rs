@@ -7,7 +7,8 @@ use super::handle::HandleError;
 use super::review::Spoken;
 use super::status::Told;
 use crate::domain::contract::{
-    Contract, FirstVersion, LeftOut, ProvenanceKind, Sealed, Surface, Tool, first_version, seal,
+    Constraints, Contract, FirstVersion, LeftOut, ProvenanceKind, Sealed, Surface, Tool,
+    first_version, seal,
 };
 use crate::domain::evidence::{Cause, Record, RecordBody, RecordId};
 use crate::domain::message::Digest;
@@ -65,10 +66,7 @@ impl Peer {
         cause: Option<RecordId>,
         also: Vec<Record>,
     ) -> Result<Arc<Sealed>, HandleError> {
-        let (stated, states) = (&self.settings.constraints, &mut draft.constraints);
-        states.timeout_ms = stated.timeout_ms.or(states.timeout_ms);
-        states.max_payload_bytes = stated.max_payload_bytes.or(states.max_payload_bytes);
-        states.slo = stated.slo.or(states.slo);
+        draft.constraints = self.stated(draft.constraints);
         let sealed = seal(draft, self.shared.signer.as_deref())
             .map(Arc::new)
             .map_err(|faults| HandleError::Refused(faults.to_string()))?;
@@ -82,6 +80,17 @@ impl Peer {
         group.push(record);
         self.move_to(Arc::clone(&sealed), why, Some(id), group).await?;
         Ok(sealed)
+    }
+
+    /// These constraints, with what the operator states in their place.
+    pub(super) fn stated(&self, before: Constraints) -> Constraints {
+        let stated = &self.settings.constraints;
+        Constraints {
+            timeout_ms: stated.timeout_ms.or(before.timeout_ms),
+            max_payload_bytes: stated.max_payload_bytes.or(before.max_payload_bytes),
+            slo: stated.slo.or(before.slo),
+            ..before
+        }
     }
 
     /// Moves the head to a version by compare-and-swap: durable when this returns.

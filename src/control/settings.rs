@@ -94,7 +94,7 @@ pub struct PeerSettings {
     pub breaker: BreakerRules,
     /// How often a call is tried again.
     pub retry: RetryRules,
-    /// What the next version of its contract states; what is absent stays as it is.
+    /// What its contract states; what is absent stays as it was sealed.
     pub constraints: Constraints,
     /// When a tool counts as slow or failing.
     pub performance: PerformanceRules,

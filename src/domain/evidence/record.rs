@@ -83,7 +83,7 @@ pub enum RecordBody {
         /// The head now.
         to: Digest,
         /// Why: `first-use`, `heal`, `rollback`, `renewal`, `adoption`, `known-surface`,
-        /// `inference`.
+        /// `inference`, `constraints`.
         why: String,
     },
     /// DLR: exchanges, counted: what was kept, mended, waived and refused since the last such record.
