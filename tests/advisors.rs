@@ -166,6 +166,11 @@ async fn heals_in_the_second_round(model: &Model, advisor: String) -> Vec<stage:
     assert_eq!(status["advisors"]["last_hour"]["output_tokens"], 100);
     assert_eq!(status["peers"][0]["advisor_calls"], 2);
     assert_eq!(sidecar.metric("stipula_negotiation_rounds_sum").await, 2.0);
+    assert_eq!(sidecar.metric("stipula_advisor_calls_total").await, 2.0);
+    let name = advisor["name"].as_str().unwrap();
+    let read = format!(r#"stipula_advisor_tokens_total{{advisor="{name}",direction="input"}}"#);
+    assert_eq!(sidecar.metric(&read).await, 2_000.0);
+    assert!(sidecar.metric("stipula_repeat_call_llm_ratio").await > 0.0);
     let applied = r#"stipula_negotiations_total{result="applied",source="advisor"}"#;
     assert_eq!(sidecar.metric(applied).await, 1.0);
     nowhere(dir.path(), KEY);

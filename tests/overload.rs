@@ -35,6 +35,17 @@ fn refused(said: &Said) -> (String, bool, Option<u64>) {
     (code, data["retryable"] == json!(true), data["retry_after_ms"].as_u64())
 }
 
+/// How many requests were refused for this reason.
+async fn shed(sidecar: &Sidecar, reason: &str) -> f64 {
+    sidecar.metric(&format!("stipula_shed_total{{peer=\"flights\",reason=\"{reason}\"}}")).await
+}
+
+/// Waits until so many calls are `in_flight` or `queued`.
+async fn calls_are(sidecar: &Sidecar, place: &str, count: f64) {
+    let name = format!("stipula_calls_{place}{{peer=\"flights\"}}");
+    stage::soon(&name, async { while sidecar.metric(&name).await != count {} }).await;
+}
+
 #[tokio::test]
 async fn who_asks_too_often_is_told_when_to_come_back_and_others_are_served() {
     let (peer, state) = (peer().await, tempfile::tempdir().unwrap());
@@ -67,12 +78,10 @@ async fn who_asks_too_often_is_told_when_to_come_back_and_others_are_served() {
     let told = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
     let bearer = [("authorization", "Bearer ann")];
     assert_eq!(agent.say(&told, &bearer).await.status, 202);
-    let shed = |reason: &str| {
-        let name = format!("stipula_shed_total{{peer=\"flights\",reason=\"{reason}\"}}");
-        let sidecar = &sidecar;
-        async move { sidecar.metric(&name).await }
-    };
-    assert_eq!((shed("principal_rate").await, shed("tool_rate").await), (1.0, 1.0));
+    assert_eq!(
+        (shed(&sidecar, "principal_rate").await, shed(&sidecar, "tool_rate").await),
+        (1.0, 1.0)
+    );
     assert_eq!(sidecar.metric("stipula_limits_total{limit=\"rate\"}").await, 2.0);
     sidecar.stop().await;
 }
@@ -117,8 +126,7 @@ async fn arguments_and_prompts_beyond_their_size_are_refused_by_name() {
         assert_eq!((said.status, &said.json()["error"]["code"]), (413, &json!(-32600)));
         assert_eq!(peer.calls(), before);
     }
-    let name = "stipula_shed_total{peer=\"flights\",reason=\"size\"}";
-    assert_eq!(sidecar.metric(name).await, 3.0);
+    assert_eq!(shed(&sidecar, "size").await, 3.0);
     sidecar.stop().await;
 }
 
@@ -135,34 +143,21 @@ async fn who_finds_no_room_to_wait_or_waits_too_long_is_told_so() {
     assert!(call(&mut agents[0], "ann", "read", &json!({})).await.structured().is_ok());
     // One call is worked at and does not end; the others come while it is.
     peer.work(1, Duration::from_secs(3600));
-    let shed = |reason: &'static str| {
-        let name = format!("stipula_shed_total{{peer=\"flights\",reason=\"{reason}\"}}");
-        let sidecar = &sidecar;
-        async move { sidecar.metric(&name).await }
-    };
-    let gauge = |name: &'static str, value: f64| {
-        let name = format!("stipula_calls_{name}{{peer=\"flights\"}}");
-        let sidecar = &sidecar;
-        async move {
-            let is = async { while sidecar.metric(&name).await != value {} };
-            stage::soon("a call at its place", is).await;
-        }
-    };
     let mut worked = agents.pop().unwrap();
     let worked = tokio::spawn(async move {
         let params = json!({ "name": "read", "arguments": {} });
         worked.try_ask("tools/call", &params).await.map(|_| ())
     });
-    gauge("in_flight", 1.0).await;
+    calls_are(&sidecar, "in_flight", 1.0).await;
     // Waits its 50 ms, and is told when to come back.
     let said = call(&mut agents[0], "ann", "read", &json!({})).await;
     let (code, retryable, after) = refused(&said);
     assert_eq!((code.as_str(), retryable, said.error().0), ("STP-OVERLOADED", true, -32603));
     assert!(after.unwrap() >= 100 && said.headers.contains_key("retry-after"), "{after:?}");
-    assert_eq!((shed("wait").await, shed("queue").await), (1.0, 0.0));
+    assert_eq!((shed(&sidecar, "wait").await, shed(&sidecar, "queue").await), (1.0, 0.0));
     // The agent leaves: its place is free at once.
     worked.abort();
-    gauge("in_flight", 0.0).await;
+    calls_are(&sidecar, "in_flight", 0.0).await;
     peer.work(1, Duration::ZERO);
     assert!(call(&mut agents[0], "ann", "read", &json!({})).await.structured().is_ok());
     sidecar.stop().await;
@@ -180,21 +175,13 @@ async fn as_many_wait_as_may_of_all_and_of_each() {
     }
     assert!(call(&mut agents[0], "ann", "read", &json!({})).await.structured().is_ok());
     peer.work(1, Duration::from_secs(3600));
-    let gauge = |name: &'static str, value: f64| {
-        let name = format!("stipula_calls_{name}{{peer=\"flights\"}}");
-        let sidecar = &sidecar;
-        async move {
-            let is = async { while sidecar.metric(&name).await != value {} };
-            stage::soon("a call at its place", is).await;
-        }
-    };
     let mut asking = Vec::new();
     for (who, name, value) in
         [("ann", "in_flight", 1.0), ("ann", "queued", 1.0), ("bob", "queued", 2.0)]
     {
         let mut agent = agents.pop().unwrap();
         asking.push(tokio::spawn(async move { call(&mut agent, who, "read", &json!({})).await }));
-        gauge(name, value).await;
+        calls_are(&sidecar, name, value).await;
         if value == 1.0 && name == "queued" {
             let said = call(&mut agents[0], "ann", "read", &json!({})).await;
             assert_eq!(refused(&said).0, "STP-OVERLOADED");
@@ -203,12 +190,11 @@ async fn as_many_wait_as_may_of_all_and_of_each() {
     let said = call(&mut agents[0], "cid", "read", &json!({})).await;
     assert_eq!(refused(&said).0, "STP-OVERLOADED");
     for reason in ["principal_queue", "queue"] {
-        let name = format!("stipula_shed_total{{peer=\"flights\",reason=\"{reason}\"}}");
-        assert_eq!(sidecar.metric(&name).await, 1.0, "{reason}");
+        assert_eq!(shed(&sidecar, reason).await, 1.0, "{reason}");
     }
     // Those who leave the line leave it at once, and who leaves the peer lets the next one go.
     asking.remove(1).abort();
-    gauge("queued", 1.0).await;
+    calls_are(&sidecar, "queued", 1.0).await;
     peer.work(1, Duration::ZERO);
     asking.remove(0).abort();
     let served = asking.remove(0).await.unwrap();
