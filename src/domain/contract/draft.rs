@@ -259,7 +259,15 @@ fn intent_of(tool: &Tool) -> Intent {
     }
 }
 
-fn participant(id: String, role: Role, capabilities: Value) -> Participant {
+/// A declaration that no seal can hold is left out: a tool's promise does not rest on it.
+fn participant(id: String, role: Role, mut capabilities: Value) -> Participant {
+    if let Some(members) = capabilities.as_object_mut() {
+        members.retain(|_, declared| {
+            let mut faults = Vec::new();
+            inexact_integers(declared, &mut String::new(), &mut faults);
+            faults.is_empty()
+        });
+    }
     Participant { id, role, protocol: "mcp".to_owned(), capabilities }
 }
 
