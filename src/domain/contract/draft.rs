@@ -314,3 +314,16 @@ impl Contract {
         self.message(name, Direction::Reply).map(|message| &message.schema)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_declaration_with_a_number_that_has_no_canonical_form_is_left_out() {
+        let vast = json!({"vast": {"limit": 9_223_372_036_854_775_807_i64}});
+        let declared = json!({"tools": {}, "experimental": vast});
+        let peer = participant("p".to_owned(), Role::Responder, declared);
+        assert_eq!(peer.capabilities, json!({"tools": {}}));
+    }
+}
