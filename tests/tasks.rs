@@ -2,6 +2,8 @@
 
 mod stage;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use stage::{Agent, Answer, Asked, Peer, Sidecar};
 
@@ -98,6 +100,7 @@ async fn the_reply_that_a_task_ends_with_is_held_to_the_promise() {
     // How it stands is no reply, and an error of the task is the agent's to read.
     let working = json!({ "taskId": "Bergen", "status": "working" });
     tells(&peer, "tasks/get", working.clone());
+    let kept = judged(&sidecar, "kept").await;
     assert_eq!(agent.ask("tasks/get", &asked).await.json()["result"], working);
     peer.answer_first(|method, id| {
         let error = r#"{"code":-32602,"message":"Invalid params: no such task"}"#;
@@ -105,6 +108,7 @@ async fn the_reply_that_a_task_ends_with_is_held_to_the_promise() {
         (method == "tasks/result").then(|| Answer::json(text))
     });
     assert_eq!(agent.ask("tasks/result", &asked).await.error().0, -32602);
+    assert_eq!(judged(&sidecar, "kept").await, kept, "neither kept a promise");
     sidecar.stop().await;
 }
 
@@ -124,5 +128,32 @@ async fn a_reply_is_mended_by_what_carried_its_call_over() {
     tells(&peer, "tasks/result", result(&json!({ "stationName": "Bergen" })));
     let fetched = agent.ask("tasks/result", &json!({ "taskId": "Bergen" })).await;
     assert_eq!(fetched.structured().unwrap(), json!({ "station_name": "Bergen" }));
+    sidecar.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_long_a_task_goes_on_is_no_latency_of_its_tool() {
+    let peer = Peer::start(tools("town_name", "station_name"), slowly("town_name", "station_name"));
+    let (peer, state) = (peer.await, tempfile::tempdir().unwrap());
+    let sidecar = Sidecar::start(&peer, state.path()).await;
+    let mut agent = Agent::connect(sidecar.proxy).await;
+    let voss = json!({ "town_name": "Voss" });
+    for _ in 0..30 {
+        assert!(agent.call("get_station", &voss).await.structured().is_ok());
+    }
+    begun(&mut agent, "Bergen").await;
+    let told = result(&json!({ "station_name": "Bergen" }));
+    peer.answer_first(move |method, id| {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{told}}}"#);
+        let waits = Answer::json(text).after(Duration::from_millis(900));
+        (method == "tasks/result").then_some(waits)
+    });
+    for _ in 0..6 {
+        let fetched = agent.ask("tasks/result", &json!({ "taskId": "Bergen" })).await;
+        assert!(fetched.structured().is_ok());
+    }
+    let events = sidecar.events().await;
+    let slow = |event: &&Value| event["evidence"]["diff"][0]["kind"] == "slow";
+    assert_eq!(events.iter().find(slow), None);
     sidecar.stop().await;
 }

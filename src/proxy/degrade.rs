@@ -124,6 +124,7 @@ pub(super) async fn decide(call: &mut Call, text: &Bytes, judged: Judged) -> Out
     };
     match finding {
         Finding::Interim { .. } => Outcome::AsCame,
+        Finding::Passed => ended(call, Ended { verdict: Verdict::Passed, ..told }, Outcome::AsCame),
         Finding::Kept => good(call, told, Outcome::AsCame, text, keeps),
         Finding::Mended(mended) => {
             let told = Ended { verdict: Verdict::Mended, ..told };
@@ -391,6 +392,7 @@ async fn healed_reply(
         }
         Finding::Broken(broken) => Err(Some(broken)),
         Finding::Interim { .. }
+        | Finding::Passed
         | Finding::Rejected(_)
         | Finding::Malformed(_)
         | Finding::Undecided(_) => Err(None),

@@ -23,6 +23,8 @@ pub(super) enum Finding {
         /// It says that the tools changed.
         list_changed: bool,
     },
+    /// No reply of a call: what a task says of itself leaves as it came.
+    Passed,
     /// It kept its promise, or the promise does not speak of it: it leaves as it came.
     Kept,
     /// The routine carried it back, and then it kept its promise.
@@ -149,11 +151,11 @@ fn replied(bond: &Bond, text: &str, reply: Reply<'_>, manner: Manner) -> Judged 
 /// What is said of a task holds no promise, but for the reply in it. It answers no arguments, so nothing
 /// in it is a rejection of them, and no later call is answered with it.
 fn fetched(bond: &Bond, text: &str, reply: Reply<'_>, way: Fetched, manner: Manner) -> Judged {
-    let Reply::Result(told) = reply else { return Judged::plain(Finding::Kept) };
+    let Reply::Result(told) = reply else { return Judged::plain(Finding::Passed) };
     let result = match way {
         Fetched::Whole => told,
         Fetched::Inside => match result_of_task(told) {
-            None => return Judged::plain(Finding::Kept),
+            None => return Judged::plain(Finding::Passed),
             Some(Err(why)) => return Judged::plain(Finding::Malformed(why)),
             Some(Ok(result)) => result,
         },

@@ -117,7 +117,8 @@ pub(super) fn call(call: &Call, ended: Ended) -> bool {
         verdict: ended.verdict,
         is_error: ended.is_error,
         executed: ended.executed,
-        upstream_micros: call.times.upstream,
+        // How long a task goes on is no latency of its tool.
+        upstream_micros: if call.fetched.is_some() { 0 } else { call.times.upstream },
         reply_digest: ended.digest,
         violations: ended.violations,
         foretold,
