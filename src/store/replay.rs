@@ -19,6 +19,9 @@ fn is_over(event: &DriftEvent) -> bool {
     matches!(event.state, EventState::Resolved | EventState::Dismissed)
 }
 
+/// Principals of a peer that are remembered: who brings ever new credentials fills no memory.
+const LISTED: usize = 256;
+
 /// What a replay of the ledger says is true now.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
@@ -197,7 +200,13 @@ impl State {
             }
             RecordBody::Listed { principal, lacks } => {
                 self.listed.retain(|(of, known, _)| *of != peer || known != principal);
-                self.listed.push((peer, principal.clone(), lacks.clone()));
+                self.listed.push((peer.clone(), principal.clone(), lacks.clone()));
+                let mine = |(of, ..): &(PeerId, Principal, Vec<String>)| *of == peer;
+                if self.listed.iter().filter(|known| mine(known)).count() > LISTED
+                    && let Some(oldest) = self.listed.iter().position(mine)
+                {
+                    self.listed.remove(oldest);
+                }
             }
             RecordBody::Drift { event } => {
                 match self.events.iter_mut().find(|(_, known)| known.drift_id == event.drift_id) {

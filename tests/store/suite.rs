@@ -9,7 +9,7 @@ use stipula::domain::drift::{
     Against, DriftEvent, DriftType, EventState, Evidence, Severity, fingerprint,
 };
 use stipula::domain::evidence::{Record, RecordBody, RecordId};
-use stipula::domain::message::{Digest, UnixMillis};
+use stipula::domain::message::{Digest, Principal, UnixMillis};
 use stipula::store::{Durability, MemoryStore, State, Store, StoreError};
 use uuid::Uuid;
 
@@ -187,6 +187,23 @@ fn decisions_events_and_kept_terms_are_a_replay() {
         store.append(&twice, Durability::Batched).unwrap();
         let state = store.state().unwrap();
         assert_eq!((state.kept.len(), state.proposals.len()), (1, 1));
+    });
+}
+
+#[test]
+fn who_brings_ever_new_credentials_fills_no_memory() {
+    let listed = |number: u64, lacks: &str| RecordBody::Listed {
+        principal: Principal::new(format!("p{number}")),
+        lacks: vec![lacks.to_owned()],
+    };
+    for_each_store(|store| {
+        let mut records = vec![record(1_000, listed(0, "early"))];
+        records.extend((0..300).map(|number| record(number + 1, listed(number, "late"))));
+        store.append(&records, Durability::Batched).unwrap();
+        let known = store.state().unwrap().listed;
+        assert_eq!(known.len(), 256);
+        assert_eq!(known[0].1, Principal::new("p44"));
+        assert!(known.iter().all(|(_, _, lacks)| lacks == &["late"]));
     });
 }
 
