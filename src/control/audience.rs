@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::actor::Peer;
 use super::review::Spoken;
+use super::settings::SealPolicy;
 use crate::domain::contract::{Sealed, Surface};
 use crate::domain::evidence::RecordBody;
 use crate::domain::message::Principal;
@@ -57,7 +58,7 @@ impl Peer {
             spoken.promised().filter(is_missing).map(ToOwned::to_owned).collect();
         let now = self.shared.clock.monotonic_micros();
         let absences = self.audience.read(who, &missing, now, self.max_age.0.saturating_mul(1_000));
-        if absences.first {
+        if absences.first && self.settings.seal == SealPolicy::FirstUse {
             let known = |name: &str| {
                 spoken.promises(name)
                     || self.offer.as_ref().is_some_and(|it| it.tool(name).is_some())
