@@ -173,6 +173,17 @@ impl State {
         known.decision = Some(decision.to_owned());
     }
 
+    fn listed(&mut self, peer: &PeerId, principal: &Principal, lacks: &[String]) {
+        self.listed.retain(|(of, known, _)| of != peer || known != principal);
+        self.listed.push((peer.clone(), principal.clone(), lacks.to_vec()));
+        let mine = |(of, ..): &(PeerId, Principal, Vec<String>)| of == peer;
+        if self.listed.iter().filter(|known| mine(known)).count() > LISTED
+            && let Some(oldest) = self.listed.iter().position(mine)
+        {
+            self.listed.remove(oldest);
+        }
+    }
+
     /// Applies one record that was admitted.
     pub(super) fn apply(&mut self, record: &Record) {
         let Some(peer) = record.peer.clone() else { return };
@@ -198,16 +209,7 @@ impl State {
                 self.relations.retain(|(of, known, _)| *of != peer || known != tool);
                 self.relations.push((peer, tool.clone(), relations.clone()));
             }
-            RecordBody::Listed { principal, lacks } => {
-                self.listed.retain(|(of, known, _)| *of != peer || known != principal);
-                self.listed.push((peer.clone(), principal.clone(), lacks.clone()));
-                let mine = |(of, ..): &(PeerId, Principal, Vec<String>)| *of == peer;
-                if self.listed.iter().filter(|known| mine(known)).count() > LISTED
-                    && let Some(oldest) = self.listed.iter().position(mine)
-                {
-                    self.listed.remove(oldest);
-                }
-            }
+            RecordBody::Listed { principal, lacks } => self.listed(&peer, principal, lacks),
             RecordBody::Drift { event } => {
                 match self.events.iter_mut().find(|(_, known)| known.drift_id == event.drift_id) {
                     Some((_, known)) => *known = DriftEvent::clone(event),
